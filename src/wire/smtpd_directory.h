@@ -1,0 +1,96 @@
+/* wire/smtpd_directory.h -- smtpd asks, directory knows: who is this, and what may he send.
+ *
+ * Every question carries a token that smtpd chose and that comes back with the answer; answers may come in
+ * another order. A directory that dies answers nothing: smtpd then refuses with 454 or 451 "try again later".
+ */
+#pragma once
+#include "wire/channel.h"
+#include "wire/codec.h"
+
+#define WIRE_SASL_MAX 12288    /* octets of one SASL message, decoded from base64 (RFC 4954 section 4) */
+#define WIRE_LOGIN_MAX 512
+#define WIRE_ASK_MAX 64        /* addresses in one question */
+
+enum smtpd_directory_kind {
+    /* smtpd -> directory */
+    ASK_AUTH_START = 1,    /* struct ask_auth_start */
+    ASK_AUTH_NEXT,         /* struct ask_auth_next: the client's answer to a challenge */
+    ASK_AUTH_CANCEL,       /* struct ask_cancel: the client sent "*" or went away; no answer */
+    ASK_MAY_SEND,          /* struct ask_may_send */
+    ASK_IS_RECIPIENT,      /* struct ask_is_recipient */
+    /* directory -> smtpd */
+    TELL_CHALLENGE = 32,   /* struct tell_challenge */
+    TELL_AUTH,             /* struct tell_auth: the end of an exchange */
+    TELL_VERDICT,          /* struct tell_verdict */
+    TELL_MECHANISMS,       /* struct tell_mechanisms: what to announce; sent when the channel opens */
+};
+
+struct ask_auth_start {
+    uint64_t token;
+    struct span mechanism;     /* upper case: "PLAIN" */
+    uint8_t has_initial;       /* an initial response was given (it may be empty) */
+    struct span initial;       /* decoded from base64 */
+    struct span client;        /* address of the client as text, for the log and for slowing guessers */
+    uint8_t tls;               /* the session is encrypted */
+};
+struct ask_auth_next {
+    uint64_t token;
+    struct span response;      /* decoded */
+};
+struct ask_cancel {
+    uint64_t token;
+};
+enum may_send_which { MAY_SEND_ENVELOPE, MAY_SEND_HEADER };
+struct ask_may_send {
+    uint64_t token;
+    struct span account;       /* the identity that TELL_AUTH gave */
+    uint8_t which;             /* enum may_send_which: for the sentence */
+    uint32_t count;            /* 1 .. WIRE_ASK_MAX */
+    struct span addresses[WIRE_ASK_MAX];
+};
+struct ask_is_recipient {
+    uint64_t token;
+    struct span address;       /* already without source route */
+};
+
+struct tell_challenge {
+    uint64_t token;
+    struct span challenge;     /* to be sent in base64 after 334 */
+};
+enum auth_result { AUTH_OK, AUTH_DENIED, AUTH_BUSY, AUTH_BROKEN, AUTH_UNKNOWN_MECHANISM };
+struct tell_auth {
+    uint64_t token;
+    uint8_t result;            /* enum auth_result: 235, 535 5.7.8, 454 4.7.0, 501 5.5.2, 504 5.5.4 */
+    struct span account;       /* the identity that everything is counted on; when OK */
+    struct span text;          /* a sentence for the client; may be empty */
+};
+enum verdict { VERDICT_YES, VERDICT_NO, VERDICT_LATER };
+struct tell_verdict {
+    uint64_t token;
+    uint8_t verdict;           /* enum verdict */
+    struct span text;          /* the sentence of a refusal, without codes, no CR or LF */
+};
+struct tell_mechanisms {
+    struct span names;         /* separated by one space: "PLAIN LOGIN" */
+};
+
+void ask_auth_start_put(struct buf *buf, const struct ask_auth_start *value);
+void ask_auth_next_put(struct buf *buf, const struct ask_auth_next *value);
+void ask_cancel_put(struct buf *buf, const struct ask_cancel *value);
+void ask_may_send_put(struct buf *buf, const struct ask_may_send *value);
+void ask_is_recipient_put(struct buf *buf, const struct ask_is_recipient *value);
+void tell_challenge_put(struct buf *buf, const struct tell_challenge *value);
+void tell_auth_put(struct buf *buf, const struct tell_auth *value);
+void tell_verdict_put(struct buf *buf, const struct tell_verdict *value);
+void tell_mechanisms_put(struct buf *buf, const struct tell_mechanisms *value);
+
+/* All spans are borrowed from `body`. False: the sender broke the format. */
+MUST_CHECK bool ask_auth_start_get(struct span body, struct ask_auth_start *ret);
+MUST_CHECK bool ask_auth_next_get(struct span body, struct ask_auth_next *ret);
+MUST_CHECK bool ask_cancel_get(struct span body, struct ask_cancel *ret);
+MUST_CHECK bool ask_may_send_get(struct span body, struct ask_may_send *ret);
+MUST_CHECK bool ask_is_recipient_get(struct span body, struct ask_is_recipient *ret);
+MUST_CHECK bool tell_challenge_get(struct span body, struct tell_challenge *ret);
+MUST_CHECK bool tell_auth_get(struct span body, struct tell_auth *ret);
+MUST_CHECK bool tell_verdict_get(struct span body, struct tell_verdict *ret);
+MUST_CHECK bool tell_mechanisms_get(struct span body, struct tell_mechanisms *ret);
