@@ -1,0 +1,70 @@
+/* net/tls.h -- TLS contexts, certificates and sessions. With net/stream.h the only place that speaks to OpenSSL.
+ *
+ * TLS 1.2 and 1.3 (or 1.3 only), forward-secret ciphers with authenticated encryption, X25519 and P-256, no
+ * compression, no renegotiation. Keys come as bytes: nothing here opens a file, except tls_trust_system().
+ */
+#pragma once
+#include "base/buf.h"
+
+#define TLS_ERROR_SIZE 256    /* for texts that say what is wrong, with NUL */
+#define TLS_TICKET_SECRET 32  /* octets */
+
+struct tls_pair {
+    struct span certificate; /* PEM: the leaf, then its chain */
+    struct span key;         /* PEM, without a passphrase */
+};
+
+struct tls_server_settings {
+    const struct tls_pair *pairs; /* the first is used where the client names no host or an unknown one */
+    unsigned count;
+    bool only_tls13;
+    /* The same in all processes that shall resume each other's sessions; empty: sessions are not resumed. The keys of
+     * tickets are derived from it and the time, and change twice a day. */
+    struct span ticket_secret;
+};
+
+struct tls_server;
+/* SYNTAX or DENIED with a sentence in `error` (which pair, and what is wrong with it); MEMORY. */
+MUST_CHECK enum status tls_server_new(const struct tls_server_settings *settings, char error[TLS_ERROR_SIZE],
+                                      struct tls_server **ret);
+struct tls_server *tls_server_ref(struct tls_server *server);
+void tls_server_unref(struct tls_server *server); /* NULL is fine */
+/* Can this pair be used, and until when (wall clock, ms)? For `goniec check`. */
+MUST_CHECK enum status tls_pair_check(const struct tls_pair *pair, char error[TLS_ERROR_SIZE], int64_t *ret_until_wall_ms);
+
+struct tls_client_settings {
+    struct span trust; /* PEM of the authorities; empty: nobody is trusted */
+    bool only_tls13;
+    bool allow_tls10;  /* for old receivers where encryption is only opportunistic */
+    unsigned sessions; /* how many sites' sessions are kept for resumption; 0: none */
+};
+
+struct tls_client;
+MUST_CHECK enum status tls_client_new(const struct tls_client_settings *settings, char error[TLS_ERROR_SIZE],
+                                      struct tls_client **ret);
+struct tls_client *tls_client_ref(struct tls_client *client);
+void tls_client_unref(struct tls_client *client);
+/* Reads the system's authorities (Debian: /etc/ssl/certs/ca-certificates.crt). IO: errno. */
+MUST_CHECK enum status tls_trust_system(struct buf *ret);
+
+/* What a client wants of one connection. */
+struct tls_wish {
+    const char *name;    /* sent as SNI and compared with the certificate; NULL: neither (an IP address is not sent) */
+    bool required;       /* the certificate must verify for `name`, else the handshake fails */
+    struct span session; /* key under which sessions are kept, e.g. "host:port"; empty: no resumption */
+};
+
+struct tls_info {
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;  /* "TLS_AES_256_GCM_SHA384" */
+    int bits;
+    bool resumed;
+    bool verified;            /* client side: chain and name are good, whether required or not */
+    const char *verify_text;  /* why not; static */
+    char peer_name[256];      /* client side: the name that matched, else the subject's common name; server side: SNI */
+};
+
+/* Makes a P-256 key and a certificate for `name` that it signs itself, both as PEM. */
+MUST_CHECK enum status tls_self_signed(const char *name, unsigned days, struct buf *ret_certificate, struct buf *ret_key);
+/* Octets nobody can guess. Never fails short: aborts when the system has none. */
+void tls_random(void *p, size_t n);
