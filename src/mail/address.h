@@ -54,7 +54,7 @@ struct span address_canonical(const struct address *address, char ret[ADDRESS_MA
 /* The local part without quotes and backslashes: what it means. Lies in `ret`. */
 struct span address_local_plain(const struct address *address, char ret[ADDRESS_LOCAL_MAX]);
 /* The canonical form of the address whose plus-address this one is: "anna+shop@a.org" -> "anna@a.org". One
- * without a plus sign behind its first octet, and a quoted one, is its own base. */
+ * without a plus sign behind its first octet, and one that needs its quotes, is its own base. */
 struct span address_base(const struct address *address, char ret[ADDRESS_MAX]);
 
 /* Local parts octet for octet, quotes aside; domains ignoring case. */

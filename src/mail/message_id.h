@@ -2,7 +2,7 @@
 #pragma once
 #include "base/buf.h"
 
-/* Appends "<id.time@hostname>", the same for the same arguments. */
+/* Appends "<id.goniec@hostname>": the id is unique in time and among our processes. */
 enum status message_id_write(uint64_t id, struct span hostname, struct buf *ret);
 /* What stands between < and > in a Message-ID's value; the value itself when it has none. For logs. */
 struct span message_id_inner(struct span value);

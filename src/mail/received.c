@@ -1,0 +1,83 @@
+#include "mail/received.h"
+#include "base/id.h"
+#include "mail/date.h"
+
+const char *received_with(bool esmtp, bool tls, bool login, bool utf8)
+{
+    static const char *const words[2][4] = {
+        { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+        { "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" },
+    };
+    if (!esmtp && !utf8)
+        return "SMTP";
+    return words[utf8][(login ? 2 : 0) + (tls ? 1 : 0)];
+}
+
+/* Hostile text for a place where a word stands: what is neither a letter nor harmless becomes "?". */
+static void word_add(struct buf *ret, struct span word)
+{
+    word = span_head(word, 255);
+    if (word.n == 0)
+        buf_add(ret, SPAN("unknown"));
+    for (size_t i = 0; i < word.n; i++) {
+        char c = word.p[i];
+        bool good = ascii_alnum(c) || (c && strchr(".-_:[]", c));
+        buf_add_char(ret, good ? c : '?');
+    }
+}
+
+static void from_add(const struct received *received, struct buf *ret)
+{
+    if (received->hide_client || received->client_address.n == 0) {
+        /* The grammar wants a name; ours says that the client was one of our own users. */
+        buf_add(ret, SPAN("from localhost (localhost)"));
+        return;
+    }
+    bool six = span_find(received->client_address, ':') < received->client_address.n;
+    buf_add(ret, SPAN("from "));
+    word_add(ret, received->helo);
+    buf_add(ret, SPAN(" ("));
+    if (received->client_name.n) {
+        word_add(ret, received->client_name);
+        buf_add_char(ret, ' ');
+    }
+    buf_add_str(ret, six ? "[IPv6:" : "[");
+    word_add(ret, received->client_address);
+    buf_add(ret, SPAN("])"));
+}
+
+static void tls_add(const struct received *received, struct buf *ret)
+{
+    if (received->tls_version.n == 0)
+        return;
+    buf_add(ret, SPAN("\r\n\t(using "));
+    word_add(ret, received->tls_version);
+    if (received->tls_cipher.n) {
+        buf_add(ret, SPAN(" with cipher "));
+        word_add(ret, received->tls_cipher);
+    }
+    if (received->tls_bits)
+        buf_printf(ret, " (%u bits)", received->tls_bits);
+    buf_add_char(ret, ')');
+}
+
+enum status received_write(const struct received *received, struct buf *ret)
+{
+    char id[ID_TEXT_SIZE], date[DATE_TEXT_SIZE];
+    size_t before = ret->n;
+    buf_add(ret, SPAN("Received: "));
+    from_add(received, ret);
+    tls_add(received, ret);
+    buf_add(ret, SPAN("\r\n\tby "));
+    word_add(ret, received->hostname);
+    buf_add(ret, SPAN(" (goniec) with "));
+    word_add(ret, received->with);
+    buf_printf(ret, " id %s", id_text(received->id, id));
+    if (received->recipient.n && span_find_span(received->recipient, SPAN("\r\n")) == received->recipient.n)
+        buf_printf(ret, "\r\n\tfor <%.*s>", SPAN_ARGS(received->recipient));
+    buf_printf(ret, ";\r\n\t%s\r\n", date_text(received->now_wall_ms, date));
+    if (!ret->failed)
+        return STATUS_OK;
+    ret->n = before;
+    return STATUS_FULL;
+}
