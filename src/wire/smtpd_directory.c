@@ -1,0 +1,147 @@
+#include "wire/smtpd_directory.h"
+
+void ask_auth_start_put(struct buf *buf, const struct ask_auth_start *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->mechanism);
+    wire_put_u8(buf, value->has_initial);
+    wire_put_span(buf, value->initial);
+    wire_put_span(buf, value->client);
+    wire_put_u8(buf, value->tls);
+}
+
+bool ask_auth_start_get(struct span body, struct ask_auth_start *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->mechanism = wire_get_span(&reader, 64);
+    ret->has_initial = wire_get_u8(&reader);
+    ret->initial = wire_get_span(&reader, WIRE_SASL_MAX);
+    ret->client = wire_get_span(&reader, 128);
+    ret->tls = wire_get_u8(&reader);
+    return wire_end(&reader);
+}
+
+void ask_auth_next_put(struct buf *buf, const struct ask_auth_next *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->response);
+}
+
+bool ask_auth_next_get(struct span body, struct ask_auth_next *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->response = wire_get_span(&reader, WIRE_SASL_MAX);
+    return wire_end(&reader);
+}
+
+void ask_cancel_put(struct buf *buf, const struct ask_cancel *value)
+{
+    wire_put_u64(buf, value->token);
+}
+
+bool ask_cancel_get(struct span body, struct ask_cancel *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    return wire_end(&reader);
+}
+
+void ask_may_send_put(struct buf *buf, const struct ask_may_send *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->account);
+    wire_put_u8(buf, value->which);
+    wire_put_u32(buf, value->count);
+    for (uint32_t i = 0; i < value->count; i++)
+        wire_put_span(buf, value->addresses[i]);
+}
+
+bool ask_may_send_get(struct span body, struct ask_may_send *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->account = wire_get_span(&reader, WIRE_LOGIN_MAX);
+    ret->which = wire_get_u8(&reader);
+    ret->count = wire_get_u32(&reader);
+    if (ret->count < 1 || ret->count > WIRE_ASK_MAX)
+        return false;
+    for (uint32_t i = 0; i < ret->count; i++)
+        ret->addresses[i] = wire_get_span(&reader, 1024);
+    return wire_end(&reader);
+}
+
+void ask_is_recipient_put(struct buf *buf, const struct ask_is_recipient *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->address);
+}
+
+bool ask_is_recipient_get(struct span body, struct ask_is_recipient *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->address = wire_get_span(&reader, 1024);
+    return wire_end(&reader);
+}
+
+void tell_challenge_put(struct buf *buf, const struct tell_challenge *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->challenge);
+}
+
+bool tell_challenge_get(struct span body, struct tell_challenge *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->challenge = wire_get_span(&reader, WIRE_SASL_MAX);
+    return wire_end(&reader);
+}
+
+void tell_auth_put(struct buf *buf, const struct tell_auth *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_u8(buf, value->result);
+    wire_put_span(buf, value->account);
+    wire_put_span(buf, value->text);
+}
+
+bool tell_auth_get(struct span body, struct tell_auth *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->result = wire_get_u8(&reader);
+    ret->account = wire_get_span(&reader, WIRE_LOGIN_MAX);
+    ret->text = wire_get_span(&reader, 1024);
+    return wire_end(&reader);
+}
+
+void tell_verdict_put(struct buf *buf, const struct tell_verdict *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_u8(buf, value->verdict);
+    wire_put_span(buf, value->text);
+}
+
+bool tell_verdict_get(struct span body, struct tell_verdict *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->verdict = wire_get_u8(&reader);
+    ret->text = wire_get_span(&reader, 4096);
+    return wire_end(&reader);
+}
+
+void tell_mechanisms_put(struct buf *buf, const struct tell_mechanisms *value)
+{
+    wire_put_span(buf, value->names);
+}
+
+bool tell_mechanisms_get(struct span body, struct tell_mechanisms *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->names = wire_get_span(&reader, 512);
+    return wire_end(&reader);
+}
