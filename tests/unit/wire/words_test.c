@@ -1,0 +1,114 @@
+/* Every word between processes: there and back, and every shorter prefix is refused. */
+#include "wire/queue_delivery.h"
+#include "wire/smtpd_directory.h"
+#include "wire/smtpd_queue.h"
+#include "wire/supervisor.h"
+#include "test.h"
+
+/* Decodes each prefix of `body`; only the whole may be taken. `open_ended`: the tail is a packed list. */
+#define CHECK_PREFIXES(type, body, open_ended)                                             \
+    do {                                                                                   \
+        static struct type scratch;                                                        \
+        for (size_t cut = 0; cut < (body).n && !(open_ended); cut++)                       \
+            assert_false(type##_get(span_head((body), cut), &scratch));                    \
+    } while (0)
+
+static void test_grant(void **state)
+{
+    static struct lease_grant grant, back;
+    grant = (struct lease_grant){ .lease = 9, .id = 77, .segment = 3, .offset = 4096, .length = 5000, .body = 2,
+                                  .attempt = 4, .connections = 20, .site = SPAN("mx:a b"), .domain = SPAN("example.org"),
+                                  .route = SPAN(""), .recipient_count = 3, .recipients = { 0, 5, 70000 } };
+    AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
+    lease_grant_put(&buf, &grant);
+    assert_true(lease_grant_get(buf_span(&buf), &back));
+    assert_true(back.lease == 9 && back.id == 77 && back.segment == 3 && back.offset == 4096 && back.length == 5000);
+    assert_true(back.body == 2 && back.attempt == 4 && back.connections == 20 && back.recipients[2] == 70000);
+    assert_span(back.site, "mx:a b");
+    assert_span(back.domain, "example.org");
+    CHECK_PREFIXES(lease_grant, buf_span(&buf), false);
+}
+
+static void test_enqueue(void **state)
+{
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(10000), buf = BUF_EMPTY(10000);
+    writer_recipient_put(&packed, &(struct writer_recipient){ NOTIFY_FAILURE | NOTIFY_DELAY, SPAN("a@example.org") });
+    writer_recipient_put(&packed, &(struct writer_recipient){ 0, SPAN("b@example.org") });
+    struct writer_enqueue enqueue = { .id = 1, .segment = 2, .offset = 3, .length = 4, .flags = ENQUEUE_UTF8,
+                                      .octets = 5, .accepted_wall_ms = -6, .account = SPAN("anna"), .sender = SPAN(""),
+                                      .recipient_count = 2, .recipients = buf_span(&packed) }, back;
+    writer_enqueue_put(&buf, &enqueue);
+    assert_true(writer_enqueue_get(buf_span(&buf), &back));
+    assert_true(back.accepted_wall_ms == -6 && back.flags == ENQUEUE_UTF8 && back.recipient_count == 2);
+    struct wire_reader reader = wire_read(back.recipients);
+    struct writer_recipient recipient;
+    assert_true(writer_recipient_get(&reader, &recipient));
+    assert_span(recipient.address, "a@example.org");
+    assert_int_equal(recipient.notify, NOTIFY_FAILURE | NOTIFY_DELAY);
+    assert_true(writer_recipient_get(&reader, &recipient));
+    assert_true(wire_end(&reader));
+    assert_false(writer_recipient_get(&reader, &recipient));
+}
+
+static void test_outcome(void **state)
+{
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(10000), buf = BUF_EMPTY(10000);
+    outcome_recipient_put(&packed, &(struct outcome_recipient){ 8, OUTCOME_FAILED, 550, { 5, 1, 1 }, SPAN("no such user") });
+    struct lease_outcome outcome = { .lease = 1, .trouble = TROUBLE_BUSY, .host = SPAN("mx"), .address = SPAN("[::1]:25"),
+                                     .tls = SPAN(""), .recipient_count = 1, .recipients = buf_span(&packed) }, back;
+    lease_outcome_put(&buf, &outcome);
+    assert_true(lease_outcome_get(buf_span(&buf), &back));
+    struct wire_reader reader = wire_read(back.recipients);
+    struct outcome_recipient recipient;
+    assert_true(outcome_recipient_get(&reader, &recipient));
+    assert_true(recipient.index == 8 && recipient.code == 550 && recipient.enhanced[1] == 1);
+    assert_span(recipient.text, "no such user");
+    assert_span(back.address, "[::1]:25");
+}
+
+static void test_questions(void **state)
+{
+    AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
+    static struct ask_may_send ask, back;
+    ask = (struct ask_may_send){ .token = 5, .account = SPAN("anna"), .which = MAY_SEND_HEADER, .count = 2,
+                                 .addresses = { SPAN("a@b"), SPAN("c@d") } };
+    ask_may_send_put(&buf, &ask);
+    assert_true(ask_may_send_get(buf_span(&buf), &back));
+    assert_span(back.addresses[1], "c@d");
+    CHECK_PREFIXES(ask_may_send, buf_span(&buf), false);
+
+    buf_clear(&buf);
+    struct ask_auth_start start = { .token = 1, .mechanism = SPAN("PLAIN"), .has_initial = 1,
+                                    .initial = SPAN("\0anna\0secret"), .client = SPAN("192.0.2.1"), .tls = 1 }, heard;
+    ask_auth_start_put(&buf, &start);
+    assert_true(ask_auth_start_get(buf_span(&buf), &heard));
+    assert_int_equal(heard.initial.n, 12);
+    CHECK_PREFIXES(ask_auth_start, buf_span(&buf), false);
+}
+
+static void test_settings(void **state)
+{
+    AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
+    static struct supervisor_settings settings, back;
+    settings = (struct supervisor_settings){ .number = 1, .count = 2, .file = SPAN("/etc/goniec.conf"),
+        .text = SPAN("hostname: a"), .blob_count = 1, .blobs = { { SPAN("/etc/key"), SPAN("secret\0") } } };
+    supervisor_settings_put(&buf, &settings);
+    assert_true(supervisor_settings_get(buf_span(&buf), &back));
+    assert_int_equal(supervisor_settings_blob(&back, SPAN("/etc/key")).n, 7);
+    assert_null(supervisor_settings_blob(&back, SPAN("/etc/other")).p);
+    CHECK_PREFIXES(supervisor_settings, buf_span(&buf), false);
+    enum role role;
+    for (unsigned i = 0; i < ROLE_COUNT; i++) {
+        assert_true(role_parse(span_str(role_name((enum role)i)), &role));
+        assert_int_equal(role, i);
+    }
+    assert_false(role_parse(SPAN("root"), &role));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_grant), cmocka_unit_test(test_enqueue),
+                                        cmocka_unit_test(test_outcome), cmocka_unit_test(test_questions),
+                                        cmocka_unit_test(test_settings) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
