@@ -1,0 +1,160 @@
+#include "directory/secret.h"
+#include <crypt.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#define PASSWORD_LEAST 8 /* characters; NIST SP 800-63B section 5.1.1.1 */
+
+static const struct form {
+    const char *start;
+    const char *name;
+    bool is_argon;
+} forms[] = {
+    { "$y$", "yescrypt", false },       { "$2b$", "bcrypt", false },     { "$2y$", "bcrypt", false },
+    { "$2a$", "bcrypt", false },        { "$6$", "sha512-crypt", false }, { "$5$", "sha256-crypt", false },
+    { "$argon2id$", "argon2id", true }, { "$argon2i$", "argon2i", true },
+};
+
+enum status secret_init(void)
+{
+    return sodium_init() < 0 ? STATUS_IO : STATUS_OK;
+}
+
+static const struct form *form_find(struct span stored)
+{
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+        if (span_starts(stored, span_str(forms[i].start)))
+            return &forms[i];
+    return NULL;
+}
+
+const char *secret_form(struct span stored)
+{
+    const struct form *form = form_find(stored);
+    return form ? form->name : NULL;
+}
+
+/* Equal in a time that does not tell where they differ. */
+static bool texts_eq(const char *a, size_t a_n, struct span b)
+{
+    return a_n == b.n && sodium_memcmp(a, b.p, b.n) == 0;
+}
+
+static enum status crypt_check(const char *stored, struct span want, const char *password)
+{
+    struct crypt_data *work = calloc(1, sizeof *work);
+    if (!work)
+        return STATUS_MEMORY;
+    errno = 0;
+    const char *made = crypt_rn(password, stored, work, (int)sizeof *work);
+    enum status status = STATUS_DENIED;
+    if (!made)
+        status = errno == ENOMEM ? STATUS_MEMORY : STATUS_SYNTAX;
+    else if (texts_eq(made, strlen(made), want))
+        status = STATUS_OK;
+    explicit_bzero(work, sizeof *work);
+    free(work);
+    return status;
+}
+
+static enum status argon_check(const char *stored, const char *password, size_t password_n)
+{
+    if (strlen(stored) >= crypto_pwhash_STRBYTES)
+        return STATUS_SYNTAX;
+    errno = 0;
+    if (crypto_pwhash_str_verify(stored, password, password_n) == 0)
+        return STATUS_OK;
+    return errno == ENOMEM ? STATUS_MEMORY : STATUS_DENIED;
+}
+
+enum status secret_check(struct span stored, struct span password)
+{
+    const struct form *form = form_find(stored);
+    if (!form || stored.n > SECRET_STORED_MAX || memchr(stored.p, '\0', stored.n))
+        return STATUS_SYNTAX;
+    /* Nobody's password has a NUL or is that long, but finding out takes the usual time. */
+    bool is_possible = password.n && password.n <= SECRET_PASSWORD_MAX && !memchr(password.p, '\0', password.n);
+    size_t n = is_possible ? password.n : 0;
+
+    char stored_text[SECRET_STORED_MAX + 1], password_text[SECRET_PASSWORD_MAX + 1];
+    memcpy(stored_text, stored.p, stored.n);
+    stored_text[stored.n] = '\0';
+    if (n)
+        memcpy(password_text, password.p, n);
+    password_text[n] = '\0';
+    enum status status =
+        form->is_argon ? argon_check(stored_text, password_text, n) : crypt_check(stored_text, stored, password_text);
+    explicit_bzero(password_text, sizeof password_text);
+    return status == STATUS_OK && !is_possible ? STATUS_DENIED : status;
+}
+
+bool secret_is_text(struct span password)
+{
+    for (size_t i = 0; i < password.n; i++)
+        if ((unsigned char)password.p[i] < 0x20 || password.p[i] == 0x7f)
+            return false;
+    return span_is_utf8(password);
+}
+
+static size_t character_count(struct span utf8)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < utf8.n; i++)
+        count += ((unsigned char)utf8.p[i] & 0xc0) != 0x80;
+    return count;
+}
+
+const char *secret_complaint(struct span password)
+{
+    if (!password.n)
+        return "the password is empty";
+    if (password.n > SECRET_PASSWORD_MAX)
+        return "the password is longer than 511 octets";
+    if (!secret_is_text(password))
+        return "the password is not UTF-8 or has control characters in it";
+    if (character_count(password) < PASSWORD_LEAST)
+        return "the password is shorter than 8 characters";
+    return NULL;
+}
+
+enum status secret_make(struct span password, struct buf *ret)
+{
+    if (secret_complaint(password))
+        return STATUS_SYNTAX;
+    char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+    if (!crypt_gensalt_rn("$y$", 0, NULL, 0, salt, (int)sizeof salt))
+        return STATUS_IO;
+    struct crypt_data *work = calloc(1, sizeof *work);
+    if (!work)
+        return STATUS_MEMORY;
+    char text[SECRET_PASSWORD_MAX + 1];
+    memcpy(text, password.p, password.n);
+    text[password.n] = '\0';
+    const char *made = crypt_rn(text, salt, work, (int)sizeof *work);
+    enum status status = made ? buf_add_str(ret, made) : STATUS_IO;
+    explicit_bzero(text, sizeof text);
+    explicit_bzero(work, sizeof *work);
+    free(work);
+    return status;
+}
+
+enum status secret_import(struct span text, struct span *ret)
+{
+    size_t end = span_find(text, '}');
+    if (text.n && text.p[0] == '{' && end < text.n)
+        text = span_from(text, end + 1);
+    if (!form_find(text) || text.n > SECRET_STORED_MAX || !span_is_ascii(text))
+        return STATUS_SYNTAX;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] == ':')
+            return STATUS_SYNTAX;
+    *ret = text;
+    return STATUS_OK;
+}
+
+struct span secret_nobody(void)
+{
+    /* Nobody knows what this was made from; all that counts is that it costs what yescrypt costs. */
+    return SPAN("$y$j9T$FsbLQc1l6bnFDkiGEIWE20$KNj0GpR2zQGkEB.kN2JdHHb1Yd7i9oaHQ.bpM5J9xH6");
+}
