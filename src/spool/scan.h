@@ -29,7 +29,7 @@ struct spool_scan {
     const struct spool_ops *ops;
     int fd;
     struct spool_segment segment;
-    uint32_t from;           /* begin here (0: at the start); the end of a known record is good */
+    uint32_t after;          /* offset of a record that is known: only those behind it; 0: all */
     unsigned flags;
     /* False ends the scan. */
     bool (*on_record)(void *arg, const struct spool_found *found);

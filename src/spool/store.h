@@ -5,8 +5,8 @@
  * Recovery. The segment files are the whole truth. Every file says itself whether it is EMPTY, or USED for messages
  * or for the journal, and in which order it was taken. After spool_store_open():
  *   1. spool_journal_replay() (spool/journal.h): the checkpoint, then the journal in order;
- *   2. for each USED segment with messages: spool_store_scan() from where the checkpoint knew it on. A record found
- *      there is a message unless the journal says that it is finished;
+ *   2. for each USED segment with messages: spool_store_scan(), only behind the last record that the checkpoint
+ *      knew. A record found there is a message unless the journal says that it is finished;
  *   3. spool_store_bodies(): body files that no live message names are removed;
  *   4. spool_store_start(): segments are filled ahead from now on.
  * A segment goes back (spool_store_release) only after the outcomes of all its messages were synced, and these
@@ -48,11 +48,10 @@ const struct spool_ops *spool_store_ops(const struct spool_store *store);
 void spool_store_each(struct spool_store *store, bool (*each)(void *arg, const struct spool_segment *segment), void *arg);
 /* What is known of segment `number`; NULL: there is none. */
 const struct spool_segment *spool_store_segment(const struct spool_store *store, uint32_t number);
-/* Scans segment `number` from `from` on (0: all). Damaged records are copied to quarantine/ and reported by name.
- * `*ret_end` is where the next scan may go on. */
-MUST_CHECK enum status spool_store_scan(struct spool_store *store, uint32_t number, uint32_t from,
-                                        bool (*on_record)(void *arg, const struct spool_found *found), void *arg,
-                                        uint32_t *ret_end);
+/* Hands out the records of segment `number` behind the known one at offset `after` (0: all). Damaged records are
+ * copied to quarantine/ and reported by name. */
+MUST_CHECK enum status spool_store_scan(struct spool_store *store, uint32_t number, uint32_t after,
+                                        bool (*on_record)(void *arg, const struct spool_found *found), void *arg);
 
 /* Begins to fill segments and body files ahead and to watch the disk's space. */
 void spool_store_start(struct spool_store *store);

@@ -15,8 +15,9 @@ struct spool_writer_events {
     /* Another segment will soon be needed: ask the queue, then spool_writer_give(). Called at the start as well,
      * and once for each segment that is missing. */
     void (*on_need)(void *arg);
-    /* Nothing more will be written to this segment. `why` is OK, or the error after which it was given up. */
-    void (*on_sealed)(void *arg, uint32_t segment, enum status why);
+    /* Nothing more will be written to this segment, and on_done was called for all that it holds. `used` octets are
+     * in use; `why` is OK, or the error after which it was given up. */
+    void (*on_sealed)(void *arg, uint32_t segment, uint32_t used, enum status why);
 };
 
 struct spool_writer_settings {
@@ -32,15 +33,18 @@ struct spool_writer *spool_writer_new(struct loop *loop, const struct spool_writ
 /* Finishes the commit in hand and waits for it. Appends without an on_done yet never get one. */
 void spool_writer_free(struct spool_writer *writer);
 
-/* A fresh segment, open for reading and writing; owns `fd`, also on failure. DAMAGED, DENIED: not a usable segment. */
+/* A fresh segment, open for reading and writing; owns `fd`, also on failure. DAMAGED, DENIED: not a usable segment;
+ * FULL: there are more than enough. */
 enum status spool_writer_give(struct spool_writer *writer, int fd);
+/* Forgets what was asked for and asks again: after the queue was started anew. */
+void spool_writer_ask_again(struct spool_writer *writer);
 /* The disk is low (or no longer): while it is, nothing is taken, and what waits without a segment is refused. */
 void spool_writer_set_low(struct spool_writer *writer, bool low);
 /* Would an append be refused now? For refusing at MAIL, before the bytes are sent. */
 bool spool_writer_is_full(const struct spool_writer *writer);
 
-/* OK: on_done will be called, from the loop. FULL: the disk is low or too much waits ("452 4.3.1"). TOO_LONG: larger
- * than a segment. After an on_done with IO or FULL nothing was stored as far as anybody may know. */
+/* OK: on_done will be called, from the loop. FULL: the disk is low or too much waits ("452 4.3.1"). After an on_done
+ * with TOO_LONG (larger than a segment), IO or FULL nothing was stored as far as anybody may know. */
 MUST_CHECK enum status spool_writer_append(struct spool_writer *writer, struct spool_append *append);
 /* Number of appends without their on_done yet. */
 size_t spool_writer_waiting(const struct spool_writer *writer);
