@@ -23,7 +23,7 @@ struct dsn_recipient {
     struct span remote_host;      /* the server that spoke, by name; empty when none was reached */
     struct span remote_address;   /* its IP address; or empty */
     int reply;                    /* its SMTP reply code, 0 when there was none */
-    struct span text;             /* its own words (with reply), or our own reason (without) */
+    struct span text;             /* its own words with their enhanced code (with reply), or our reason (without) */
     int64_t attempt_wall_ms;      /* the last attempt; 0 when there was none */
     int64_t retry_until_wall_ms;  /* for DELAYED: until when it is tried; 0 leaves it out */
 };
@@ -40,12 +40,12 @@ struct dsn {
     struct span received_from;    /* name the client gave itself, or empty */
     const struct dsn_recipient *recipients;
     size_t recipient_count;       /* 1 .. DSN_RECIPIENTS_MAX */
-    struct span header;           /* the original's header block; or empty */
+    struct span header;           /* the original's header block without the empty line; or empty */
     struct span body;             /* the original's body (behind the empty line); may be empty when not wanted */
     enum dsn_return ret;          /* RET; FULL falls back to HEADERS over `return_max` */
     size_t return_max;            /* octets of the original that are returned at most */
 };
 
-/* Appends the report to `ret`. `ret_utf8` says whether it has to be sent with SMTPUTF8.
- * FULL or MEMORY: it does not fit. */
+/* Appends the report to `ret`. `ret_utf8` says whether it has to be sent with SMTPUTF8 (the sender's own address
+ * is not ASCII; other people's are written in the ASCII form of RFC 6533). FULL: it does not fit, or no memory. */
 MUST_CHECK enum status dsn_write(const struct dsn *dsn, struct buf *ret, bool *ret_utf8);
