@@ -32,7 +32,7 @@ struct conf_log {
 };
 
 struct conf_common {
-    struct span hostname;  /* the machine's own name when unset in the file: conf_common_hostname() */
+    struct span hostname;  /* unset: the supervisor fills in the name of the machine */
     struct span state_dir;
     struct span run_dir;
     struct span user;
