@@ -1,0 +1,339 @@
+#include "directory/service_priv.h"
+#include "base/hash.h"
+#include <stdlib.h>
+
+/* The sentences of refusals are the same for a wrong password, an unknown and a disabled login. */
+#define TEXT_DENIED "login or password is wrong"
+#define TEXT_BUSY "cannot check the password now; try again later"
+
+static bool is_token(const struct map_node *node, const void *key)
+{
+    return CONTAINER(node, struct exchange, node)->token == *(const uint64_t *)key;
+}
+
+static struct exchange *exchange_find(struct directory_peer *peer, uint64_t token)
+{
+    struct map_node *node = map_find(&peer->exchanges, hash_u64(token), is_token, &token);
+    return node ? CONTAINER(node, struct exchange, node) : NULL;
+}
+
+void login_exchange_free(struct exchange *exchange)
+{
+    map_remove(&exchange->peer->exchanges, &exchange->node);
+    list_remove(&exchange->waiter);
+    sasl_done(&exchange->sasl);
+    buf_done(&exchange->login);
+    buf_done(&exchange->client);
+    free(exchange);
+}
+
+static void tell_auth(struct directory_peer *peer, uint64_t token, enum auth_result result, struct span account,
+                      const char *text)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
+    tell_auth_put(&body, &(struct tell_auth){ token, (uint8_t)result, account, span_str(text) });
+    peer->answer(peer->arg, TELL_AUTH, buf_span(&body));
+}
+
+/* Answers and ends the exchange. */
+static void finish(struct exchange *exchange, enum auth_result result, const char *reason)
+{
+    struct log *log = exchange->peer->service->log;
+    struct span login = exchange->login.n ? buf_span(&exchange->login) : buf_span(&exchange->sasl.login);
+    switch (result) {
+    case AUTH_OK:
+        log_info(log, "login", LOG_SPAN("account", login), LOG_SPAN("client", buf_span(&exchange->client)));
+        tell_auth(exchange->peer, exchange->token, result, login, "");
+        break;
+    case AUTH_DENIED:
+        log_warning(log, "login-failed", LOG_SPAN("login", login), LOG_SPAN("client", buf_span(&exchange->client)),
+                    LOG_STR("why", reason));
+        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, TEXT_DENIED);
+        break;
+    case AUTH_BUSY:
+        log_warning(log, "login-deferred", LOG_SPAN("login", login), LOG_SPAN("client", buf_span(&exchange->client)),
+                    LOG_STR("why", reason));
+        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, TEXT_BUSY);
+        break;
+    default:
+        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, reason);
+    }
+    login_exchange_free(exchange);
+}
+
+static bool is_client(const struct map_node *node, const void *key)
+{
+    return span_eq(buf_span(&CONTAINER(node, struct client, node)->address), *(const struct span *)key);
+}
+
+/* Counts one more check of this client. NULL: it has its share of the waiting room, or no memory. */
+static struct client *client_enter(struct directory_service *service, struct span address)
+{
+    uint64_t hash = hash_bytes(address);
+    struct map_node *node = map_find(&service->clients, hash, is_client, &address);
+    struct client *client = node ? CONTAINER(node, struct client, node) : calloc(1, sizeof *client);
+    if (!client)
+        return NULL;
+    if (!node) {
+        client->address = BUF_EMPTY(WIRE_LOGIN_MAX);
+        if (buf_add(&client->address, address) != STATUS_OK ||
+            map_add(&service->clients, &client->node, hash) != STATUS_OK) {
+            buf_done(&client->address);
+            free(client);
+            return NULL;
+        }
+    }
+    /* One guesser with many connections must leave room for everybody else. */
+    if (client->count >= MAX(service->waiting_max / 4, 1u))
+        return NULL;
+    client->count++;
+    return client;
+}
+
+static void client_leave(struct directory_service *service, struct client *client)
+{
+    if (!client || --client->count)
+        return;
+    map_remove(&service->clients, &client->node);
+    buf_done(&client->address);
+    free(client);
+}
+
+void login_check_free(struct check *check)
+{
+    for (LIST_EACH(link, &check->waiters))
+        list_remove(link);
+    list_remove(&check->link);
+    client_leave(check->service, check->client);
+    buf_done(&check->stored);
+    buf_wipe(&check->password);
+    free(check);
+}
+
+/* In a worker's thread. */
+static void check_run(struct work *work)
+{
+    struct check *check = CONTAINER(work, struct check, work);
+    check->result = secret_check(buf_span(&check->stored), buf_span(&check->password));
+}
+
+static void check_done(struct work *work)
+{
+    struct check *check = CONTAINER(work, struct check, work);
+    struct directory_service *service = check->service;
+    enum auth_result result = AUTH_DENIED;
+    const char *reason = check->may_succeed ? "wrong password" : check->reason;
+    if (check->may_succeed && check->result == STATUS_OK) {
+        result = AUTH_OK;
+        remember_add(service->remember, &check->name, loop_now_ms(service->loop));
+    } else if (check->result == STATUS_MEMORY) {
+        result = AUTH_BUSY;
+        reason = "out of memory";
+    } else if (check->may_succeed && check->result == STATUS_SYNTAX) {
+        reason = "the stored password has an unknown form";
+    }
+    for (LIST_EACH(link, &check->waiters))
+        finish(CONTAINER(link, struct exchange, waiter), result, reason);
+    login_check_free(check);
+}
+
+/* What an attempt is checked against: the account's own stored form, or, for nobody's login, somebody else's,
+ * so that it takes just as long. */
+struct target {
+    struct account account;
+    bool may_succeed;
+    const char *reason;
+};
+
+static enum status target_find(struct directory_service *service, struct span login, struct target *ret)
+{
+    enum status status;
+    struct accounts *accounts = service_accounts(service, &status);
+    *ret = (struct target){ .may_succeed = true };
+    if (accounts)
+        status = login.n ? accounts_find(accounts, login, &ret->account) : STATUS_NOT_FOUND;
+    if (status == STATUS_OK && !ret->account.enabled) {
+        ret->may_succeed = false;
+        ret->reason = "the account is disabled";
+    }
+    if (status != STATUS_NOT_FOUND)
+        return status;
+
+    ret->may_succeed = false;
+    ret->reason = "no such account";
+    if (accounts)
+        status = accounts_any_stored(accounts, hash_bytes(login), &ret->account);
+    if (status == STATUS_NOT_FOUND) {
+        ret->account.stored = secret_nobody();
+        status = STATUS_OK;
+    }
+    return status;
+}
+
+static struct check *check_new(struct directory_service *service, const struct target *target, struct span password,
+                               const struct remember_name *name)
+{
+    struct check *check = calloc(1, sizeof *check);
+    if (!check)
+        return NULL;
+    *check = (struct check){ .work = { .run = check_run, .on_done = check_done }, .service = service, .name = *name,
+                             .may_succeed = target->may_succeed, .reason = target->reason,
+                             .stored = BUF_EMPTY(SECRET_STORED_MAX), .password = BUF_EMPTY(SASL_FIELD_MAX) };
+    list_init(&check->link);
+    list_init(&check->waiters);
+    buf_add(&check->stored, target->account.stored);
+    buf_add(&check->password, password);
+    if (check->stored.failed || check->password.failed) {
+        login_check_free(check);
+        return NULL;
+    }
+    return check;
+}
+
+/* The same login with the same password is being checked already: a website that opens fifty connections at once. */
+static struct check *check_find(struct directory_service *service, const struct remember_name *name, bool may_succeed)
+{
+    for (LIST_EACH(link, &service->checks)) {
+        struct check *check = CONTAINER(link, struct check, link);
+        if (check->may_succeed == may_succeed && memcmp(&check->name, name, sizeof *name) == 0)
+            return check;
+    }
+    return NULL;
+}
+
+/* A new check on its way; NULL: busy. */
+static struct check *check_begin(struct exchange *exchange, const struct target *target,
+                                 const struct remember_name *name)
+{
+    struct directory_service *service = exchange->peer->service;
+    struct client *client = client_enter(service, buf_span(&exchange->client));
+    if (!client)
+        return NULL;
+    struct check *check = check_new(service, target, buf_span(&exchange->sasl.password), name);
+    if (!check) {
+        client_leave(service, client);
+        return NULL;
+    }
+    check->client = client;
+    if (workers_do(service->workers, &check->work) != STATUS_OK) {
+        login_check_free(check);
+        return NULL;
+    }
+    list_add_last(&service->checks, &check->link);
+    return check;
+}
+
+static void on_credentials(struct exchange *exchange)
+{
+    struct directory_service *service = exchange->peer->service;
+    struct span password = buf_span(&exchange->sasl.password);
+    if (accounts_login_key(buf_span(&exchange->sasl.login), &exchange->login) != STATUS_OK)
+        buf_clear(&exchange->login);
+
+    struct target target;
+    enum status status = target_find(service, buf_span(&exchange->login), &target);
+    service_trouble(service, status == STATUS_OK && !service->accounts ? STATUS_NOT_FOUND : status);
+    if (status != STATUS_OK) {
+        finish(exchange, AUTH_BUSY, "the accounts cannot be read");
+        return;
+    }
+    if (!secret_is_text(password)) {
+        target.may_succeed = false;
+        target.reason = "the password is not text";
+    }
+    struct remember_name name =
+        remember_name(service->remember, buf_span(&exchange->login), target.account.stored, password);
+    if (target.may_succeed && remember_has(service->remember, &name, loop_now_ms(service->loop))) {
+        finish(exchange, AUTH_OK, NULL);
+        return;
+    }
+    struct check *check = check_find(service, &name, target.may_succeed);
+    if (!check)
+        check = check_begin(exchange, &target, &name);
+    if (check)
+        list_add_last(&check->waiters, &exchange->waiter);
+    else
+        finish(exchange, AUTH_BUSY, "too many logins wait for their check");
+}
+
+static void advance(struct exchange *exchange, bool has_message, struct span message)
+{
+    switch (sasl_feed(&exchange->sasl, has_message, message)) {
+    case SASL_CHALLENGE: {
+        AUTO(buf_done) struct buf body = BUF_EMPTY(1024);
+        tell_challenge_put(&body, &(struct tell_challenge){ exchange->token, exchange->sasl.challenge });
+        exchange->peer->answer(exchange->peer->arg, TELL_CHALLENGE, buf_span(&body));
+        return;
+    }
+    case SASL_CREDENTIALS:
+        on_credentials(exchange);
+        return;
+    case SASL_DENIED:
+        finish(exchange, AUTH_DENIED, "wants to act for another login");
+        return;
+    case SASL_BROKEN:
+        finish(exchange, AUTH_BROKEN, "that is not an answer of this mechanism");
+        return;
+    }
+}
+
+static struct exchange *exchange_new(struct directory_peer *peer, const struct ask_auth_start *ask)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    *exchange = (struct exchange){ .peer = peer, .token = ask->token, .login = BUF_EMPTY(WIRE_LOGIN_MAX),
+                                   .client = BUF_EMPTY(WIRE_LOGIN_MAX) };
+    list_init(&exchange->waiter);
+    if (buf_add(&exchange->client, ask->client) != STATUS_OK ||
+        map_add(&peer->exchanges, &exchange->node, hash_u64(ask->token)) != STATUS_OK) {
+        buf_done(&exchange->client);
+        free(exchange);
+        return NULL;
+    }
+    return exchange;
+}
+
+enum status login_start(struct directory_peer *peer, struct span body)
+{
+    struct ask_auth_start ask;
+    if (!ask_auth_start_get(body, &ask) || exchange_find(peer, ask.token))
+        return STATUS_SYNTAX;
+    struct sasl sasl;
+    if (sasl_begin(ask.mechanism, &sasl) != STATUS_OK) {
+        tell_auth(peer, ask.token, AUTH_UNKNOWN_MECHANISM, SPAN_NONE, "no such mechanism here");
+        return STATUS_OK;
+    }
+    struct exchange *exchange = peer->exchanges.n < EXCHANGES_MAX ? exchange_new(peer, &ask) : NULL;
+    if (!exchange) {
+        tell_auth(peer, ask.token, AUTH_BUSY, SPAN_NONE, TEXT_BUSY);
+        return STATUS_OK;
+    }
+    exchange->sasl = sasl;
+    advance(exchange, ask.has_initial != 0, ask.initial);
+    return STATUS_OK;
+}
+
+enum status login_next(struct directory_peer *peer, struct span body)
+{
+    struct ask_auth_next ask;
+    if (!ask_auth_next_get(body, &ask))
+        return STATUS_SYNTAX;
+    struct exchange *exchange = exchange_find(peer, ask.token);
+    /* A question to somebody who waits for his answer is as wrong as one to nobody. */
+    if (!exchange || list_is_linked(&exchange->waiter))
+        return STATUS_SYNTAX;
+    advance(exchange, true, ask.response);
+    return STATUS_OK;
+}
+
+enum status login_cancel(struct directory_peer *peer, struct span body)
+{
+    struct ask_cancel ask;
+    if (!ask_cancel_get(body, &ask))
+        return STATUS_SYNTAX;
+    struct exchange *exchange = exchange_find(peer, ask.token);
+    if (exchange) /* its answer may have crossed the cancellation */
+        login_exchange_free(exchange);
+    return STATUS_OK;
+}

@@ -1,0 +1,35 @@
+/* directory/service.h -- answers the questions of smtpd processes: logins, senders, recipients.
+ *
+ * Knows no process and no descriptor but the database: questions come in as kind and body, answers leave through a
+ * function, so tests and fuzzers play it without sockets. Whatever a peer sends is checked; one that breaks the format
+ * is reported by directory_peer_feed() and has to be cut off.
+ */
+#pragma once
+#include "base/log.h"
+#include "loop/loop.h"
+#include "wire/smtpd_directory.h"
+
+struct directory_service;
+struct directory_peer;
+
+struct directory_limits {
+    unsigned threads;    /* that check passwords */
+    unsigned waiting;    /* logins in front of them; more are told to come back */
+    int64_t remember_ms; /* a success is remembered */
+};
+
+/* `path` (copied) is the database; it may come into being later. NULL: out of memory. */
+struct directory_service *directory_service_new(struct loop *loop, struct log *log, const char *path,
+                                                const struct directory_limits *limits);
+void directory_service_free(struct directory_service *service); /* its peers have to be freed before */
+/* A reload: another database, another life of remembered logins. Threads and waiting room stay as they began. */
+void directory_service_change(struct directory_service *service, const char *path, int64_t remember_ms);
+
+/* Sends one answer. */
+typedef void directory_answer(void *arg, uint16_t kind, struct span body);
+
+/* A new smtpd; it is told the mechanisms at once. NULL: out of memory. */
+struct directory_peer *directory_peer_new(struct directory_service *service, directory_answer *answer, void *arg);
+void directory_peer_free(struct directory_peer *peer); /* its open exchanges end without an answer */
+/* One question. SYNTAX: the peer broke the format. */
+MUST_CHECK enum status directory_peer_feed(struct directory_peer *peer, uint16_t kind, struct span body);
