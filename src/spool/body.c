@@ -1,0 +1,119 @@
+#include "base/hash.h"
+#include "spool/writer_priv.h"
+#include <stdlib.h>
+
+struct spool_body {
+    struct list link;          /* in writer->bodies */
+    struct spool_writer *writer;
+    int fd;
+    struct spool_body_ref ref;
+    struct work work;
+    struct loop_task task;     /* tells of finished work where there are no workers */
+    struct span chunk;         /* no octets: sync */
+    enum status status;
+    bool busy, gone;           /* gone: freed while a worker has it */
+    spool_body_done *done;
+    void *arg;
+};
+
+static void destroy(struct spool_body *body)
+{
+    body->writer->settings.ops->close(body->writer->settings.ops, body->fd);
+    loop_task_cancel(&body->task);
+    list_remove(&body->link);
+    free(body);
+}
+
+/* In a worker. After an error nothing more is written: the file is of no use. */
+static void run(struct work *work)
+{
+    struct spool_body *body = CONTAINER(work, struct spool_body, work);
+    const struct spool_ops *ops = body->writer->settings.ops;
+    if (body->status != STATUS_OK)
+        return;
+    if (body->chunk.n == 0) {
+        body->status = spool_fdatasync(ops, body->fd);
+        return;
+    }
+    body->status = spool_pwrite_all(ops, body->fd, body->chunk.p, body->chunk.n, body->ref.octets);
+    body->ref.check = crc32c(body->ref.check, body->chunk.p, body->chunk.n);
+    body->ref.octets += body->chunk.n;
+}
+
+static void finished(struct spool_body *body)
+{
+    body->busy = false;
+    if (body->gone)
+        destroy(body);
+    else
+        body->done(body, body->arg, body->status);
+}
+
+static void on_done(struct work *work) { finished(CONTAINER(work, struct spool_body, work)); }
+
+static void on_task(struct loop_task *task)
+{
+    struct spool_body *body = CONTAINER(task, struct spool_body, task);
+    run(&body->work);
+    finished(body);
+}
+
+struct spool_body *spool_body_new(struct spool_writer *writer, int fd, uint64_t number)
+{
+    struct spool_body *body = calloc(1, sizeof *body);
+    if (!body) {
+        writer->settings.ops->close(writer->settings.ops, fd);
+        return NULL;
+    }
+    body->writer = writer;
+    body->fd = fd;
+    body->ref.number = number;
+    body->work.run = run;
+    body->work.on_done = on_done;
+    loop_task_init(writer->loop, &body->task, on_task);
+    list_add_last(&writer->bodies, &body->link);
+    return body;
+}
+
+void spool_body_free(struct spool_body *body)
+{
+    if (!body)
+        return;
+    if (body->busy && body->writer->workers)
+        body->gone = true; /* a worker has it: on_done destroys it */
+    else
+        destroy(body);
+}
+
+/* After the workers have stopped: nobody else knows these any more. */
+void spool_writer_drop_bodies(struct spool_writer *writer)
+{
+    for (LIST_EACH(link, &writer->bodies))
+        destroy(CONTAINER(link, struct spool_body, link));
+}
+
+static enum status start(struct spool_body *body, struct span chunk, spool_body_done *done, void *arg)
+{
+    body->chunk = chunk;
+    body->done = done;
+    body->arg = arg;
+    enum status status = STATUS_OK;
+    if (body->writer->workers)
+        status = workers_do(body->writer->workers, &body->work);
+    else
+        loop_later(&body->task);
+    body->busy = status == STATUS_OK;
+    return status;
+}
+
+enum status spool_body_add(struct spool_body *body, struct span chunk, spool_body_done *done, void *arg)
+{
+    return chunk.n ? start(body, chunk, done, arg) : STATUS_TOO_LONG;
+}
+
+enum status spool_body_sync(struct spool_body *body, spool_body_done *done, void *arg)
+{
+    return start(body, SPAN_NONE, done, arg);
+}
+
+struct spool_body_ref spool_body_ref(const struct spool_body *body) { return body->ref; }

@@ -1,0 +1,109 @@
+#include "spool/segment.h"
+#include "spool/le_priv.h"
+#include <stdio.h>
+
+static const char magic[8] = "GNCSEGM";
+enum {
+    AT_MAGIC = 0, AT_VERSION = 8, AT_NUMBER = 12, AT_EPOCH = 16, AT_USE = 20, AT_SALT = 24, AT_SEQUENCE = 32,
+    AT_OCTETS = 40, AT_WRITER = 44, AT_SINCE = 48, AT_ZERO = 56, AT_CHECK = 60, DESCRIPTION_OCTETS = 64,
+};
+
+uint32_t spool_segment_seed(const struct spool_segment *segment)
+{
+    uint8_t bytes[16];
+    le64_set(bytes, segment->salt);
+    le32_set(bytes + 8, segment->number);
+    le32_set(bytes + 12, segment->epoch);
+    return crc32c(0, bytes, sizeof bytes);
+}
+
+static enum status decode(const uint8_t bytes[DESCRIPTION_OCTETS], struct spool_segment *ret)
+{
+    if (memcmp(bytes + AT_MAGIC, magic, sizeof magic) != 0 ||
+        le32_get(bytes + AT_CHECK) != crc32c(0, bytes, AT_CHECK))
+        return STATUS_DAMAGED;
+    if (le32_get(bytes + AT_VERSION) > SPOOL_SEGMENT_VERSION)
+        return STATUS_DENIED;
+    struct spool_segment segment = {
+        .number = le32_get(bytes + AT_NUMBER),
+        .epoch = le32_get(bytes + AT_EPOCH),
+        .salt = le64_get(bytes + AT_SALT),
+        .sequence = le64_get(bytes + AT_SEQUENCE),
+        .octets = le32_get(bytes + AT_OCTETS),
+        .use = (enum spool_use)le32_get(bytes + AT_USE),
+        .writer = le32_get(bytes + AT_WRITER),
+        .since_wall_ms = (int64_t)le64_get(bytes + AT_SINCE),
+    };
+    if (le32_get(bytes + AT_USE) >= SPOOL_USE_COUNT || segment.octets % SPOOL_BLOCK != 0 ||
+        segment.octets < 3 * SPOOL_BLOCK || segment.octets > SPOOL_SEGMENT_MOST)
+        return STATUS_DAMAGED;
+    *ret = segment;
+    return STATUS_OK;
+}
+
+static enum status read_at(const struct spool_ops *ops, int fd, uint64_t at, struct spool_segment *ret)
+{
+    uint8_t bytes[DESCRIPTION_OCTETS];
+    enum status status = spool_pread_all(ops, fd, bytes, sizeof bytes, at);
+    return status == STATUS_OK ? decode(bytes, ret) : status;
+}
+
+enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool_segment *ret)
+{
+    struct stat st;
+    if (ops->fstat(ops, fd, &st) < 0)
+        return STATUS_IO;
+    if (st.st_size < (off_t)SPOOL_BLOCK)
+        return STATUS_DAMAGED;
+    struct spool_segment segment;
+    enum status status = read_at(ops, fd, 0, &segment);
+    if (status == STATUS_DAMAGED || status == STATUS_IO)
+        status = read_at(ops, fd, (uint64_t)st.st_size / SPOOL_BLOCK * SPOOL_BLOCK - SPOOL_BLOCK, &segment);
+    /* A checkpoint grows and has its description at the start alone. */
+    if (status == STATUS_OK && segment.use != SPOOL_CHECKPOINT && (uint64_t)st.st_size != segment.octets)
+        return STATUS_DAMAGED;
+    if (status == STATUS_OK)
+        *ret = segment;
+    return status;
+}
+
+enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_segment *segment)
+{
+    uint8_t block[SPOOL_BLOCK] = { 0 };
+    memcpy(block + AT_MAGIC, magic, sizeof magic);
+    le32_set(block + AT_VERSION, SPOOL_SEGMENT_VERSION);
+    le32_set(block + AT_NUMBER, segment->number);
+    le32_set(block + AT_EPOCH, segment->epoch);
+    le32_set(block + AT_USE, (uint32_t)segment->use);
+    le64_set(block + AT_SALT, segment->salt);
+    le64_set(block + AT_SEQUENCE, segment->sequence);
+    le32_set(block + AT_OCTETS, segment->octets);
+    le32_set(block + AT_WRITER, segment->writer);
+    le64_set(block + AT_SINCE, (uint64_t)segment->since_wall_ms);
+    le32_set(block + AT_CHECK, crc32c(0, block, AT_CHECK));
+    enum status status = spool_pwrite_all(ops, fd, block, sizeof block, 0);
+    if (status == STATUS_OK && segment->use != SPOOL_CHECKPOINT)
+        status = spool_pwrite_all(ops, fd, block, sizeof block, segment->octets - SPOOL_BLOCK);
+    return status;
+}
+
+char *spool_segment_name(uint32_t number, char ret[SPOOL_SEGMENT_NAME_SIZE])
+{
+    snprintf(ret, SPOOL_SEGMENT_NAME_SIZE, "%08x.seg", number);
+    return ret;
+}
+
+bool spool_segment_name_parse(const char *name, uint32_t *ret)
+{
+    uint32_t number = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        char c = name[i];
+        if (!ascii_digit(c) && (c < 'a' || c > 'f'))
+            return false;
+        number = number << 4 | (uint32_t)(ascii_digit(c) ? c - '0' : c - 'a' + 10);
+    }
+    if (strcmp(name + 8, ".seg") != 0)
+        return false;
+    *ret = number;
+    return true;
+}
