@@ -1,0 +1,205 @@
+"""Reload, restart of single processes, full disks, wrong settings."""
+import contextlib
+import os
+import pathlib
+import signal
+import smtplib
+import subprocess
+import threading
+import time
+
+import pytest
+
+from house import House, Sink, binary, can_connect, free_port, wait_for
+
+MESSAGE = "From: x@example.org\r\nTo: y@example.net\r\nSubject: {0}\r\n\r\nbody\r\n"
+
+
+def send(house, subject="test", count=1):
+    with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=30) as client:
+        for _ in range(count):
+            client.sendmail("x@example.org", ["y@example.net"], MESSAGE.format(subject))
+
+
+def test_reload_under_load_refuses_nobody(house, sink):
+    stop, sent, faults = threading.Event(), [0], []
+
+    def client():
+        while not stop.is_set():
+            try:
+                send(house)
+                sent[0] += 1
+            except Exception as fault:  # noqa: BLE001 - any fault is a refused or dropped connection
+                faults.append(fault)
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for thread in clients:
+        thread.start()
+    for round_ in range(5):
+        house.change({"smtpd": {"max-recipients": 1000 + round_}})
+        house.run("reload")
+        before = sent[0]
+        wait_for("more mail", lambda: sent[0] > before + 5 or faults)
+    stop.set()
+    for thread in clients:
+        thread.join()
+    assert not faults
+    sink.wait_messages(sent[0])
+    house.wait_empty()
+    assert len(sink.messages()) == sent[0]
+
+
+def test_reload_keeps_an_open_session(house, sink):
+    with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=30) as client:
+        client.ehlo()
+        client.mail("x@example.org")
+        house.run("reload")
+        client.rcpt("y@example.net")
+        assert client.data(MESSAGE.format("over a reload"))[0] == 250
+    sink.wait_messages(1)
+
+
+def test_reload_opens_and_closes_ports(house):
+    port = free_port()
+    listen = house.settings["listen"]
+    house.change({"listen": [*listen, {"address": f"127.0.0.1:{port}", "service": "relay", "tls": "none"}]})
+    house.run("reload")
+    wait_for("the new port", lambda: can_connect(port))
+    house.change({"listen": listen})
+    house.run("reload")
+    wait_for("the port to close", lambda: not can_connect(port))
+
+
+@pytest.mark.parametrize("text,words", [
+    ("hostnam: a", "did you mean"), ("smtpd: { idle: 5x }", "idle"), ("smtpd: { idle: 5min, idle: 6min }", "idle"),
+    ("listen: [ { address: nonsense, service: relay } ]", "address"), ("queue: { expire: 5min", ":1:"),
+    ("smtpd: { max-size: 99TiB }", "max-size"),
+])
+def test_wrong_settings_name_their_place(tmp_path, text, words):
+    config = tmp_path / "goniec.conf"
+    config.write_text(text + "\n")
+    done = subprocess.run([binary(), "check", "--config", str(config)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert f"{config}:1:" in done.stdout + done.stderr and words in done.stdout + done.stderr
+
+
+def test_wrong_settings_leave_the_running_server_alone(house, sink):
+    good = house.config.read_text()
+    house.config.write_text("nonsense: 1\n")
+    done = house.run("reload", check=False)
+    assert done.returncode == 1 and "nonsense" in done.stdout + done.stderr
+    house.config.write_text(good)
+    send(house)
+    sink.wait_messages(1)
+
+
+def test_port_in_use_is_said(tmp_path):
+    port = free_port()
+    import socket
+    with socket.create_server(("127.0.0.1", port)):
+        house = House(tmp_path / "house", {"listen": [{"address": f"127.0.0.1:{port}", "service": "relay", "tls": "none"}]},
+                      accounts=())
+        done = subprocess.run([binary(), "serve", "--config", str(house.config)], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and str(port) in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("role", ["smtpd", "queue", "delivery", "directory"])
+def test_a_process_dies_and_the_house_goes_on(house, sink, role):
+    """kill -9 of one kind of process while mail flows: what got a 250 arrives."""
+    accepted, stop = [0], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                send(house)
+                accepted[0] += 1
+
+    clients = [threading.Thread(target=client) for _ in range(3)]
+    for thread in clients:
+        thread.start()
+    wait_for("some mail", lambda: accepted[0] > 20)
+    for _ in range(3):
+        pids = house.pids(role)
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_for("new processes", lambda: (now := house.pids(role)) and len(now) == len(pids) and not set(now) & set(pids))
+        before = accepted[0]
+        wait_for("more mail", lambda: accepted[0] > before + 10, 60)
+    stop.set()
+    for thread in clients:
+        thread.join()
+    wait_for("all of it", lambda: len(sink.messages()) >= accepted[0], 60)
+    house.wait_empty(60)
+
+
+def test_kill_everything_and_start_again(tmp_path):
+    port = free_port()
+    house = House(tmp_path / "house", accounts=())
+    house.route_all_to(port)
+    house.start()
+    send(house, count=50)
+    house.kill()
+    sink = Sink(tmp_path, port=port)
+    with house:
+        sink.wait_messages(50)
+        house.wait_empty()
+    sink.stop()
+    assert len(sink.messages()) == 50
+    verify = subprocess.run([binary(), "spool", "verify", str(house.folder / "state/spool")], capture_output=True, text=True)
+    assert verify.returncode == 0, verify.stdout + verify.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_full_disk(tmp_path, sink):
+    """452 while the disk is low, nothing lost, and on by itself when there is room again."""
+    state = tmp_path / "house" / "state"
+    state.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0700", "tmpfs", str(state)]).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        house = House(tmp_path / "house", {"spool": {"segment": "4MiB", "reserve": "32MiB"}}, accounts=())
+        house.route_all_to(sink.port)
+        with house:
+            send(house)
+            filler = state / "filler"
+            filler.write_bytes(b"x" * (70 << 20))
+
+            def refused():
+                try:
+                    send(house)
+                except smtplib.SMTPResponseException as answer:
+                    return answer
+                except smtplib.SMTPRecipientsRefused as answer:
+                    (answer,) = answer.recipients.values()
+                    return smtplib.SMTPResponseException(*answer)
+            answer = wait_for("a refusal", refused)
+            assert answer.smtp_code == 452 and b"4.3.1" in answer.smtp_error, answer
+            assert house.server.alive()
+            filler.unlink()
+
+            def taken():
+                with contextlib.suppress(smtplib.SMTPException):
+                    send(house, "room again")
+                    return True
+            wait_for("room again", taken)
+            wait_for("it to arrive", lambda: any(b"room again" in m for m in sink.messages()))
+            house.wait_empty()
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=False)
+
+
+def test_one_owner_of_a_spool(house):
+    other = subprocess.run([binary(), "serve", "--config", str(house.config)], capture_output=True, text=True, timeout=30)
+    assert other.returncode == 1 and "running" in (other.stdout + other.stderr).lower()
+
+
+def test_large_message(house, sink):
+    body = "x" * 70 + "\r\n"
+    with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=60) as client:
+        client.sendmail("x@example.org", ["y@example.net"], MESSAGE.format("large") + body * (8 << 20 >> 6))
+    (raw,) = sink.wait_messages(1, 60)
+    assert raw.endswith(body) and raw.count(body.encode()) == 8 << 20 >> 6
+    house.wait_empty()
+    wait_for("its body file to go", lambda: not [p for p in pathlib.Path(house.folder, "state/spool/bodies").glob("*.body")
+                                                  if p.stat().st_size])
