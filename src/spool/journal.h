@@ -24,7 +24,7 @@ struct spool_journal_events {
 };
 
 /* Before spool_store_start(). NULL: out of memory. */
-struct spool_journal *spool_journal_new(struct loop *loop, struct workers *workers, struct spool_store *store,
+struct spool_journal *spool_journal_new(struct loop *loop, struct spool_store *store, bool no_thread,
                                         const struct spool_journal_events *events, void *arg);
 void spool_journal_free(struct spool_journal *journal); /* writes and syncs what it holds */
 

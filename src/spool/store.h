@@ -13,7 +13,7 @@
  * outcomes may be forgotten (left out of a checkpoint) only after on_released. A body file likewise.
  */
 #pragma once
-#include "loop/workers.h"
+#include "loop/loop.h"
 #include "spool/scan.h"
 
 struct spool_store;
@@ -25,6 +25,7 @@ struct spool_store_settings {
     unsigned ahead;                /* EMPTY segments to hold ready; 0: 2 */
     unsigned keep_most;            /* more EMPTY ones than this are removed; 0: 16 */
     unsigned bodies_ahead;         /* empty body files to hold ready; 0: 4 */
+    bool no_thread;                /* slow work runs in the loop's thread: for tests and simulators */
 };
 
 struct spool_store_events {
@@ -38,10 +39,10 @@ struct spool_store_events {
 /* Opens (and where need be creates) the directory, which must belong to us and to nobody else. DENIED: a foreign
  * owner, open to others, or a newer version; EXISTS: another process has it; IO: errno. `on_report` has the details
  * and may be called during this call. Files that are not ours are reported and left alone. */
-MUST_CHECK enum status spool_store_open(struct loop *loop, struct workers *workers, const char *path,
+MUST_CHECK enum status spool_store_open(struct loop *loop, const char *path,
                                         const struct spool_store_settings *settings,
                                         const struct spool_store_events *events, void *arg, struct spool_store **ret);
-void spool_store_free(struct spool_store *store); /* before its workers */
+void spool_store_free(struct spool_store *store); /* after the journal; waits for the work in hand */
 const struct spool_ops *spool_store_ops(const struct spool_store *store);
 
 /* Every segment there is, in no order; false from `each` ends it. */
