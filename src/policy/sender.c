@@ -1,6 +1,7 @@
 #include "policy/sender.h"
 
-#define SHOWN_MAX 72 /* octets of one address inside a sentence */
+#define SHOWN_MAX 72 /* octets of the login and of the address */
+#define OWNED_MAX 48 /* of each that it owns */
 #define OWNED_SHOWN 3
 
 enum status policy_sender_check(const struct policy_sender_question *question, policy_owns *owns, void *arg)
@@ -30,7 +31,7 @@ static void add_owned(struct buf *ret, const struct span *owned, size_t count, s
     for (size_t i = 0; i < shown; i++) {
         if (i)
             buf_add_str(ret, i + 1 == total ? " and " : ", ");
-        policy_add_shown(ret, owned[i], SHOWN_MAX);
+        policy_add_shown(ret, owned[i], OWNED_MAX);
     }
     if (total > shown)
         buf_printf(ret, " and %zu more", total - shown);
