@@ -24,9 +24,9 @@ enum smtp_server_event_kind {
     SMTP_EVENT_AUTH_CANCEL,   /* the client gave the exchange up; forget it */
     SMTP_EVENT_MAIL,          /* (!) mail */
     SMTP_EVENT_RCPT,          /* (!) rcpt */
-    SMTP_EVENT_DATA,          /* (!) the message begins; accepted: BODY... END follow */
+    SMTP_EVENT_DATA,          /* (!) the message begins; accepted: BODY... END follow; refused: the transaction is gone */
     SMTP_EVENT_BODY,          /* octets: a clean piece of the message, borrowed */
-    SMTP_EVENT_END,           /* (!) the message is whole; its 250 makes it ours */
+    SMTP_EVENT_END,           /* (!) the message is whole; its 250 makes it ours. The transaction ends either way */
     SMTP_EVENT_DROP,          /* the transaction that MAIL began is gone (RSET, EHLO, a spoiled body); forget it */
     SMTP_EVENT_CLOSE,         /* why: send `out`, close; an open transaction is gone as well */
 };
@@ -42,6 +42,8 @@ enum smtp_close {
     SMTP_CLOSE_DOOR,          /* the door said 421 */
 };
 const char *smtp_close_text(enum smtp_close why); /* for the log; static */
+
+#define SMTP_MECHANISM_MAX 20 /* characters; RFC 4422 section 3.1 */
 
 struct smtp_server_event {
     enum smtp_server_event_kind kind;
@@ -112,6 +114,7 @@ struct smtp_server {
     uint64_t swallowed;          /* octets read for nothing since the message was spoiled */
     struct buf verdict;          /* the reply that a spoiled message gets at its end */
     struct buf sasl;             /* AUTH's octets, decoded; wiped with the answer */
+    char mechanism[SMTP_MECHANISM_MAX];
 };
 
 void smtp_server_init(struct smtp_server *server, const struct smtp_server_settings *settings, unsigned offers);
