@@ -141,6 +141,7 @@ static void test_forms(void **state)
         { "+x@a", "+x@a", "+x@a", "+x" },
         { "\"anna+x\"@a", "anna+x@a", "anna@a", "anna+x" },
         { "\"anna+x y\"@a", "\"anna+x y\"@a", "\"anna+x y\"@a", "anna+x y" },
+        { "anna.+x@a", "anna.+x@a", "anna.+x@a", "anna.+x" },
         { "anna+a.b@a", "anna+a.b@a", "anna@a", "anna+a.b" },
         { "a@[IPv6:2001:DB8::1]", "a@[ipv6:2001:db8::1]", "a@[ipv6:2001:db8::1]", "a" },
         { "postmaster", "postmaster", "postmaster", "postmaster" },
