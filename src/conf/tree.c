@@ -69,6 +69,10 @@ static bool take_children(struct builder *b, struct conf_node *parent, enum fy_e
         if (!child)
             return ended;
         child->key = key;
+        if (key && child->kind == CONF_NODE_SCALAR && child->plain && child->text.n == 0) {
+            child->line = key->line; /* nothing has no place of its own */
+            child->column = key->column;
+        }
         *last = child;
         last = &child->next;
         parent->n++;
@@ -86,7 +90,10 @@ static struct conf_node *take_scalar(struct builder *b, struct fy_event *event)
         fault_at(b, event, "out of memory");
         return NULL;
     }
-    node->plain = !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+    enum fy_scalar_style style = event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+    node->plain = style == FYSS_PLAIN;
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && node->column > 1)
+        node->column--; /* the mark stands behind the quote */
     return node;
 }
 

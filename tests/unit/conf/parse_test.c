@@ -125,7 +125,7 @@ static void mistakes(void **state UNUSED)
         { "part: { secret: \"a\\tb\" }",
           "f:1:17: part.secret: the value: control characters and line ends are not allowed\n" },
         { "part: { idle: [1s] }", "f:1:15: part.idle: one value is needed here (time)\n" },
-        { "part: { idle: }", "f:1:14: part.idle: a value is missing (time)\n" },
+        { "part: { idle: }", "f:1:9: part.idle: a value is missing (time)\n" },
         { "part: [ a ]", "f:1:7: part: settings are needed here, each as \"name: value\"\n" },
         { "part: { networks: {} }",
           "f:1:19: part.networks: a list is needed here, like [ a, b ]; write [] for none\n" },
