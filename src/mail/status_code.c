@@ -19,7 +19,7 @@ bool status_code_take(struct span *in, struct status_code *ret)
 {
     struct span at = *in;
     struct status_code code = { 0 };
-    if (at.n < 5 || !strchr("245", at.p[0]) || at.p[1] != '.')
+    if (at.n < 5 || (at.p[0] != '2' && at.p[0] != '4' && at.p[0] != '5') || at.p[1] != '.')
         return false;
     code.class = (uint16_t)(at.p[0] - '0');
     at = span_from(at, 2);
