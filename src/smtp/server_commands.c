@@ -1,4 +1,5 @@
 /* What each command does, and when it may come. */
+#include "smtp/base64.h"
 #include "smtp/server_priv.h"
 
 #define IN(state) (1u << SMTP_STATE_##state)

@@ -3,6 +3,7 @@
 #pragma once
 #include "smtp/server.h"
 #include <assert.h>
+#include <stdlib.h>
 
 struct talk {
     struct smtp_server server;
@@ -10,6 +11,7 @@ struct talk {
     struct buf body;     /* clean octets of the message in hand */
     size_t piece;        /* octets fed at a time; 0: all */
     bool closed;
+    void (*on_message)(struct span body); /* may be NULL */
 };
 
 static inline void talk_init(struct talk *talk, const struct smtp_server_settings *settings, unsigned offers, size_t piece)
@@ -91,6 +93,8 @@ static inline void talk_message(struct talk *talk)
     buf_printf(&talk->said, "[MESSAGE ");
     buf_add(&talk->said, buf_span(&talk->body));
     buf_add_str(&talk->said, "]");
+    if (talk->on_message)
+        talk->on_message(buf_span(&talk->body));
     bool refused = span_find_span(buf_span(&talk->body), SPAN("refuse")) < talk->body.n;
     buf_clear(&talk->body);
     if (refused)
@@ -111,7 +115,7 @@ static inline bool talk_act(struct talk *talk, const struct smtp_server_event *e
 {
     switch (event->kind) {
     case SMTP_EVENT_MORE: return false;
-    case SMTP_EVENT_PAUSED: assert(!"nothing waits here"); return false;
+    case SMTP_EVENT_PAUSED: abort(); /* everything is answered at once here */
     case SMTP_EVENT_STARTTLS: buf_add_str(&talk->said, "[STARTTLS]"); smtp_server_accept(&talk->server); break;
     case SMTP_EVENT_AUTH:
     case SMTP_EVENT_AUTH_RESPONSE: talk_auth(talk, event); break;

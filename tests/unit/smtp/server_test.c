@@ -73,9 +73,9 @@ static const struct row rows[] = {
     ROW("a bare LF at the end, made clean", FIX, TO_BDAT "BDAT 3 LAST\r\nHi\n", AT_BDAT "[DATA][MESSAGE Hi\r\n]" OK),
     ROW("a chunk without MAIL is counted out", 0, "EHLO c\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", OPENING NO_BDAT OK),
     ROW("a chunk without recipient", 0, "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<no@d>\r\nBDAT 6\r\nNOOP\r\nBDAT 6 LAST\r\nQUIT\r\nRSET\r\n",
-        OPENING "[MAIL <a@b>]" MAIL_OK "[RCPT <no@d>]550 5.1.1 No such person\r\n" NO_BDAT NO_BDAT "[DROP]250 2.0.0 Forgotten\r\n"),
+        OPENING "[MAIL <a@b>]" MAIL_OK "[RCPT <no@d>]550 5.1.1 No such person\r\n" NO_BDAT NO_BDAT "250 2.0.0 Forgotten\r\n[DROP]"),
     ROW("RSET between chunks", 0, TO_BDAT "BDAT 1\r\naRSET\r\nBDAT 1 LAST\r\nb",
-        AT_BDAT "[DATA]" CHUNK_OK "[DROP]250 2.0.0 Forgotten\r\n" NO_BDAT),
+        AT_BDAT "[DATA]" CHUNK_OK "250 2.0.0 Forgotten\r\n[DROP]" NO_BDAT),
     ROW("other commands between chunks", 0, TO_BDAT "BDAT 1\r\naMAIL FROM:<x@y>\r\nRCPT TO:<x@y>\r\nDATA\r\nBDAT 0 LAST\r\n",
         AT_BDAT "[DATA]" CHUNK_OK "503 5.5.1 Say EHLO first, and one MAIL at a time\r\n503 5.5.1 MAIL comes first\r\n"
         "503 5.5.1 An accepted RCPT comes first, and no BDAT before DATA\r\n[MESSAGE a\r\n]" OK),
@@ -95,10 +95,10 @@ static const struct row rows[] = {
     ROW("blanks and case", 0, "ehlo c\r\nmail from: <a@b>  size=1 \r\nrcpt to: <c@d> \r\n",
         OPENING "[MAIL <a@b> size=1]" MAIL_OK "[RCPT <c@d>]" RCPT_OK),
     ROW("unknown, twice, wrong", 0,
-        "EHLO c\r\nMAIL FROM:<a@b> X=1\r\nMAIL FROM:<a@b> SIZE=1 size=2\r\nMAIL FROM:<a@b> SIZE=x\r\nMAIL FROM:<a@b> SIZE\r\n"
-        "MAIL FROM:<a@b> SIZE=1001\r\n",
+        "EHLO c\r\nMAIL FROM:<a@b> X=1\r\nMAIL FROM:<a@b> SIZE=1 size=2\r\nMAIL FROM:<a@b> SIZE=x\r\nMAIL FROM:<a@b> SIZE\r\n",
         OPENING "555 5.5.4 A parameter is not known here\r\n501 5.5.4 A parameter was given twice\r\n"
-        "501 5.5.4 A parameter has a wrong value\r\n501 5.5.4 A parameter has a wrong value\r\n" TOO_LARGE),
+        "501 5.5.4 A parameter has a wrong value\r\n501 5.5.4 A parameter has a wrong value\r\n"),
+    ROW("announced too large", 0, "EHLO c\r\nMAIL FROM:<a@b> SIZE=1001\r\n", OPENING TOO_LARGE),
     ROW("NOTIFY=NEVER stands alone", 0, TO_BDAT "RCPT TO:<c@d> NOTIFY=NEVER,DELAY\r\nRCPT TO:<c@d> NOTIFY=DELAY,\r\nRCPT TO:<c@d> NOTIFY=NEVER\r\n",
         AT_BDAT "501 5.5.4 A parameter has a wrong value\r\n501 5.5.4 A parameter has a wrong value\r\n[RCPT <c@d> notify=1]" RCPT_OK),
     ROW("no parameters after HELO", 0, "HELO c\r\nMAIL FROM:<a@b> SIZE=1\r\nMAIL FROM:<a@b>\r\n",
@@ -126,7 +126,7 @@ static const struct row rows[] = {
         AT_BDAT "[RCPT <2@d>]" RCPT_OK "[RCPT <3@d>]" RCPT_OK
         "452 4.5.3 Too many recipients; send another message for the rest\r\n"),
     ROW("RSET and EHLO forget", 0, TO_BDAT "RSET\r\nRCPT TO:<c@d>\r\nMAIL FROM:<a@b>\r\nEHLO c\r\nRSET\r\n",
-        AT_BDAT "[DROP]250 2.0.0 Forgotten\r\n503 5.5.1 MAIL comes first\r\n[MAIL <a@b>]" MAIL_OK "[DROP]" EHLO_REPLY EHLO_END
+        AT_BDAT "250 2.0.0 Forgotten\r\n[DROP]503 5.5.1 MAIL comes first\r\n[MAIL <a@b>]" MAIL_OK EHLO_REPLY EHLO_END "[DROP]"
         "250 2.0.0 Forgotten\r\n"),
     ROW("small talk", 0, "NOOP x\r\nHELP\r\nVRFY a\r\nEXPN b\r\nFOO\r\nQUIT now\r\n",
         GREETING OK "214 2.0.0 goniec speaks RFC 5321; ask your postmaster for more\r\n"
@@ -148,9 +148,9 @@ static const struct row rows[] = {
         GREETING EHLO_REPLY "250-STARTTLS\r\n" EHLO_END "[STARTTLS]220 2.0.0 Begin TLS\r\n"),
     ROW("TLS is needed", SMTP_OFFER_TLS | SMTP_NEED_TLS, "EHLO c\r\nMAIL FROM:<a@b>\r\nAUTH PLAIN\r\n",
         GREETING EHLO_REPLY "250-STARTTLS\r\n" EHLO_END "530 5.7.0 Start TLS first\r\n538 5.7.11 Start TLS first\r\n"),
-    ROW("no TLS here", 0, "STARTTLS\r\nSTARTTLS x\r\nAUTH PLAIN\r\nEHLO c\r\nAUTH PLAIN\r\n",
-        GREETING "502 5.5.1 No TLS here\r\n502 5.5.1 No TLS here\r\n503 5.5.1 Say EHLO first, and no AUTH within a message\r\n"
-        EHLO_REPLY EHLO_END "502 5.5.1 No login here\r\n"),
+    ROW("no TLS here", 0, "AUTH PLAIN\r\nEHLO c\r\nAUTH PLAIN\r\nSTARTTLS\r\n",
+        GREETING "503 5.5.1 Say EHLO first, and no AUTH within a message\r\n"
+        EHLO_REPLY EHLO_END "502 5.5.1 No login here\r\n502 5.5.1 No TLS here\r\n"),
     ROW("login", SMTP_OFFER_AUTH | SMTP_NEED_LOGIN, "EHLO c\r\nMAIL FROM:<a@b>\r\nAUTH plain Z29vZA==\r\nAUTH PLAIN\r\nMAIL FROM:<a@b>\r\n",
         GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN\r\n" EHLO_END "530 5.7.0 Log in first\r\n[AUTH PLAIN good]235 2.7.0 Logged in\r\n"
         "503 5.5.1 You are logged in already\r\n[MAIL <a@b>]" MAIL_OK),
@@ -160,7 +160,8 @@ static const struct row rows[] = {
     ROW("login fails", SMTP_OFFER_AUTH, "EHLO c\r\nAUTH PLAIN =\r\nAUTH PLAIN\r\n*\r\nAUTH PLAIN ???\r\nAUTH PLAIN\r\n???\r\nAUTH X\r\n",
         GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN\r\n" EHLO_END "[AUTH PLAIN ]535 5.7.8 Wrong login or password\r\n"
         "[AUTH PLAIN ]334 bW9yZT8=\r\n501 5.7.0 Login cancelled\r\n[CANCEL]501 5.5.2 This is not base64\r\n"
-        "[AUTH PLAIN ]334 bW9yZT8=\r\n501 5.5.2 This is not base64\r\n421 4.7.0 Too many errors; closing\r\n[CANCEL][CLOSE errors]"),
+        "[AUTH PLAIN ]334 bW9yZT8=\r\n501 5.5.2 This is not base64\r\n[CANCEL]504 5.5.4 This way to log in is not offered\r\n"
+        "421 4.7.0 Too many errors; closing\r\n[CLOSE errors]"),
 };
 
 static const struct smtp_server_settings usual = {
