@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "net/tls.h"
+#include <sys/types.h>
 
 #define STREAM_READ_MAX (64u << 10)   /* octets read at once */
 #define STREAM_INPUT_MAX (64u << 10)  /* unconsumed octets at which reading stops by itself */
@@ -72,7 +73,7 @@ size_t stream_send_file(struct stream *stream, int fd, off_t offset, size_t n);
 /* -- TLS -- */
 /* From here on the connection speaks TLS; what was written before leaves in clear. on_tls or on_end follows.
  * SYNTAX: clear text follows the command that asked for TLS: close, somebody injects (RFC 3207 section 4.2).
- * MEMORY. `stream` keeps its own reference of the context. */
+ * MEMORY. `stream` keeps its own reference of the context. A paused stream is resumed. */
 MUST_CHECK enum status stream_start_tls_server(struct stream *stream, struct tls_server *server);
 MUST_CHECK enum status stream_start_tls_client(struct stream *stream, struct tls_client *client, const struct tls_wish *wish);
 /* The same as a server where unconsumed input is already the peer's TLS (after a PROXY header). */

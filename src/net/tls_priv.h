@@ -1,0 +1,72 @@
+/* net/tls_priv.h -- what the TLS files of this room share. OpenSSL's headers are included here only. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "net/tls.h"
+#include <openssl/ssl.h>
+
+/* "what: OpenSSL's reason", and forgets OpenSSL's list of errors. */
+void tls_error_set(char error[TLS_ERROR_SIZE], const char *what);
+/* Protocol versions, options and curves that both sides have in common. */
+MUST_CHECK bool tls_context_harden(SSL_CTX *context, bool only_tls13, int least_version);
+
+/* A certificate with its chain and its key, out of PEM. */
+struct tls_identity {
+    X509 *leaf;
+    STACK_OF(X509) *chain;
+    EVP_PKEY *key;
+};
+MUST_CHECK enum status tls_identity_load(const struct tls_pair *pair, char error[TLS_ERROR_SIZE], struct tls_identity *ret);
+void tls_identity_done(struct tls_identity *identity);
+/* The first name that the certificate is for, without NUL inside; "" when it has none. */
+void tls_identity_name(X509 *leaf, char *ret, size_t room);
+
+/* Ticket keys: derived from a secret and the half day, so that processes agree without talking. */
+struct tls_ticket_key {
+    int64_t period; /* half days since 1970; -1: not derived yet */
+    unsigned char name[16], cipher[32], mac[32];
+};
+
+struct tls_server {
+    unsigned refs;
+    SSL_CTX **contexts; /* the first is the default; the others are chosen by SNI */
+    unsigned count;
+    unsigned char secret[TLS_TICKET_SECRET];
+    struct tls_ticket_key keys[2]; /* of this half day and the one before */
+};
+/* OpenSSL asks for a key, see SSL_CTX_set_tlsext_ticket_key_evp_cb(3). */
+int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt);
+
+struct tls_client {
+    unsigned refs;
+    SSL_CTX *context;
+    struct map sessions; /* struct kept_session by key */
+    struct list by_age;  /* the one used longest ago first */
+    unsigned most;
+};
+SSL_SESSION *tls_client_session(struct tls_client *client, struct span key); /* borrowed; NULL: none */
+
+/* One connection's TLS: octets in, octets out, no socket. */
+struct tls_session {
+    SSL *ssl;
+    struct tls_server *server; /* one of the two is set */
+    struct tls_client *client;
+    struct span in;            /* what came from the peer and OpenSSL has not taken yet */
+    struct buf *out;           /* what is for the peer */
+    bool established;
+    struct span session_key;   /* owned */
+    struct tls_info info;
+    char failure[TLS_ERROR_SIZE];
+};
+
+/* `out` must outlive the session. NULL: out of memory. */
+struct tls_session *tls_session_new_server(struct tls_server *server, struct buf *out);
+struct tls_session *tls_session_new_client(struct tls_client *client, const struct tls_wish *wish, struct buf *out);
+void tls_session_free(struct tls_session *session);
+/* Goes on with the handshake. OK: established. AGAIN: the peer's turn. DENIED: `failure` tells. */
+MUST_CHECK enum status tls_session_handshake(struct tls_session *session);
+/* Decrypts from `in` behind p. AGAIN: `in` is used up. CLOSED: the peer said goodbye. DENIED. On OK `ret` > 0 octets. */
+MUST_CHECK enum status tls_session_read(struct tls_session *session, char *p, size_t room, size_t *ret);
+/* Encrypts everything to `out`. MEMORY or DENIED: give the connection up. */
+MUST_CHECK enum status tls_session_write(struct tls_session *session, struct span clear);
+void tls_session_goodbye(struct tls_session *session); /* close_notify to `out` */
