@@ -1,0 +1,360 @@
+/* The whole service as smtpd sees it: questions in, answers out; only the clock and the threads are real. */
+#include "directory/accounts.h"
+#include "directory/service.h"
+#include "test.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SECRET "correct horse"
+#define STORED "$2b$04$0S7aSvRN0bcbuDYBq4hXVujYLSjeY3oheoJ9wRynxe6ji2n2LDajm"
+#define OTHER_STORED "$5$rounds=1000$8fvpDwtlqpyAVt1I$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+struct house {
+    char folder[64], path[96];
+    struct accounts *accounts;
+    struct loop *loop;
+    struct log log;
+    struct directory_service *service;
+    struct directory_peer *peer;
+    unsigned answers; /* after the mechanisms */
+    uint16_t kind;    /* of the last answer */
+    uint64_t token;
+    uint8_t result;   /* auth result or verdict */
+    char account[64], text[512];
+};
+
+static void keep(char *to, size_t room, struct span from)
+{
+    snprintf(to, room, "%.*s", SPAN_ARGS(from));
+}
+
+static void on_answer(void *arg, uint16_t kind, struct span body)
+{
+    struct house *house = arg;
+    struct tell_auth auth;
+    struct tell_verdict verdict;
+    struct tell_challenge challenge;
+    struct tell_mechanisms mechanisms;
+    house->kind = kind;
+    house->answers++;
+    switch (kind) {
+    case TELL_AUTH:
+        assert_true(tell_auth_get(body, &auth));
+        house->token = auth.token;
+        house->result = auth.result;
+        keep(house->account, sizeof house->account, auth.account);
+        keep(house->text, sizeof house->text, auth.text);
+        break;
+    case TELL_VERDICT:
+        assert_true(tell_verdict_get(body, &verdict));
+        house->token = verdict.token;
+        house->result = verdict.verdict;
+        keep(house->text, sizeof house->text, verdict.text);
+        break;
+    case TELL_CHALLENGE:
+        assert_true(tell_challenge_get(body, &challenge));
+        keep(house->text, sizeof house->text, challenge.challenge);
+        break;
+    default:
+        assert_true(tell_mechanisms_get(body, &mechanisms));
+        house->answers = 0;
+    }
+}
+
+static void fill(struct accounts *accounts)
+{
+    assert_int_equal(accounts_add(accounts, SPAN("anna@example.org"), SPAN(STORED), SPAN(""), 0), STATUS_OK);
+    assert_int_equal(accounts_add(accounts, SPAN("off@example.org"), SPAN(STORED), SPAN(""), 0), STATUS_OK);
+    assert_int_equal(accounts_add(accounts, SPAN("odd@example.org"), SPAN("{X}y"), SPAN(""), 0), STATUS_OK);
+    assert_int_equal(accounts_set_enabled(accounts, SPAN("off@example.org"), false, 0), STATUS_OK);
+    assert_int_equal(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("info@example.org")), STATUS_OK);
+    assert_int_equal(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example")), STATUS_OK);
+}
+
+static int setup_with(void **state, bool with_database, unsigned waiting)
+{
+    struct house *house = calloc(1, sizeof *house);
+    *state = house;
+    strcpy(house->folder, "/tmp/goniec-service-XXXXXX");
+    if (secret_init() != STATUS_OK || !mkdtemp(house->folder))
+        return 1;
+    snprintf(house->path, sizeof house->path, "%s/accounts.db", house->folder);
+    if (with_database) {
+        assert_int_equal(accounts_open_to_change(house->path, -1, -1, &house->accounts), STATUS_OK);
+        fill(house->accounts);
+    }
+    house->loop = loop_new();
+    log_init(&house->log, -1, "directory", LOG_DEBUG);
+    struct directory_limits limits = { .threads = 1, .waiting = waiting, .remember_ms = 60000 };
+    house->service = directory_service_new(house->loop, &house->log, house->path, &limits);
+    house->peer = directory_peer_new(house->service, on_answer, house);
+    return house->peer ? 0 : 1;
+}
+
+static int setup(void **state) { return setup_with(state, true, 100); }
+static int setup_empty(void **state) { return setup_with(state, false, 100); }
+static int setup_narrow(void **state) { return setup_with(state, true, 4); }
+
+static int teardown(void **state)
+{
+    struct house *house = *state;
+    directory_peer_free(house->peer);
+    directory_service_free(house->service);
+    accounts_close(house->accounts);
+    log_done(&house->log);
+    loop_free(house->loop);
+    char command[160];
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        snprintf(command, sizeof command, "%s%s", house->path, ends[i]);
+        unlink(command);
+    }
+    int result = rmdir(house->folder);
+    free(house);
+    return result;
+}
+
+static void start(struct house *house, uint64_t token, const char *mechanism, bool has_initial, struct span initial,
+                  const char *client)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(65536);
+    ask_auth_start_put(&body, &(struct ask_auth_start){ .token = token, .mechanism = span_str(mechanism),
+                                                        .has_initial = has_initial, .initial = initial,
+                                                        .client = span_str(client), .tls = 1 });
+    assert_int_equal(directory_peer_feed(house->peer, ASK_AUTH_START, buf_span(&body)), STATUS_OK);
+}
+
+static void wait_answers(struct house *house, unsigned count)
+{
+    while (house->answers < count)
+        loop_turn(house->loop, -1);
+}
+
+/* How a PLAIN login ends; `at_once`: without a turn of the loop, so without a worker. */
+static enum auth_result log_in(struct house *house, struct span login, struct span password, bool *at_once)
+{
+    AUTO(buf_done) struct buf message = BUF_EMPTY(8192);
+    buf_add_char(&message, '\0');
+    buf_add(&message, login);
+    buf_add_char(&message, '\0');
+    buf_add(&message, password);
+    house->answers = 0;
+    start(house, 7, "PLAIN", true, buf_span(&message), "192.0.2.1");
+    *at_once = house->answers > 0;
+    wait_answers(house, 1);
+    assert_int_equal(house->kind, TELL_AUTH);
+    assert_int_equal(house->token, 7);
+    loop_turn(house->loop, 0); /* the turn's view of the database ends */
+    return (enum auth_result)house->result;
+}
+
+static void test_logins(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    assert_int_equal(log_in(house, SPAN("Anna@Example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    assert_string_equal(house->account, "anna@example.org");
+    static const struct span wrong[][2] = {
+        { SPAN("anna@example.org"), SPAN("wrong") },        { SPAN("nobody@example.org"), SPAN(SECRET) },
+        { SPAN("off@example.org"), SPAN(SECRET) },          { SPAN("odd@example.org"), SPAN("{X}y") },
+        { SPAN("odd@example.org"), SPAN(SECRET) },          { SPAN("an na"), SPAN(SECRET) },
+        { SPAN("anna@example.org"), SPAN("correct\nhorse") }, { SPAN("\xff"), SPAN(SECRET) },
+        { SPAN("info@example.org"), SPAN(SECRET) },         { SPAN("anna@example.org'--"), SPAN(SECRET) },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        if (log_in(house, wrong[i][0], wrong[i][1], &at_once) != AUTH_DENIED)
+            fail_msg("wrong login %zu was not denied", i);
+        assert_string_equal(house->account, "");
+        assert_string_equal(house->text, "login or password is wrong"); /* the same for all */
+        if (at_once)
+            fail_msg("wrong login %zu took no hash", i); /* so all take the time of one */
+    }
+}
+
+static void test_remembers_until_the_password_changes(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    assert_false(at_once);
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    assert_true(at_once);
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN("correct hors"), &at_once), AUTH_DENIED);
+    assert_false(at_once);
+
+    assert_int_equal(accounts_set_stored(house->accounts, SPAN("anna@example.org"), SPAN(OTHER_STORED), 0), STATUS_OK);
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
+    assert_int_equal(accounts_set_stored(house->accounts, SPAN("anna@example.org"), SPAN(STORED), 0), STATUS_OK);
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+
+    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("anna@example.org"), false, 0), STATUS_OK);
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
+    assert_false(at_once);
+}
+
+static void next(struct house *house, uint64_t token, struct span response)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(65536);
+    ask_auth_next_put(&body, &(struct ask_auth_next){ token, response });
+    assert_int_equal(directory_peer_feed(house->peer, ASK_AUTH_NEXT, buf_span(&body)), STATUS_OK);
+}
+
+static void test_login_mechanism(void **state)
+{
+    struct house *house = *state;
+    start(house, 1, "LOGIN", false, SPAN_NONE, "192.0.2.1");
+    assert_string_equal(house->text, "Username:");
+    next(house, 1, SPAN("anna@example.org"));
+    assert_string_equal(house->text, "Password:");
+    next(house, 1, SPAN(SECRET));
+    wait_answers(house, 3);
+    assert_int_equal(house->result, AUTH_OK);
+    start(house, 2, "GSSAPI", false, SPAN_NONE, "192.0.2.1");
+    assert_int_equal(house->result, AUTH_UNKNOWN_MECHANISM);
+    start(house, 3, "PLAIN", true, SPAN("nonsense"), "192.0.2.1");
+    assert_int_equal(house->result, AUTH_BROKEN);
+}
+
+/* Fifty connections of one website at once cost one hash. */
+static void test_same_logins_share_a_check(void **state)
+{
+    struct house *house = *state;
+    for (uint64_t token = 1; token <= 50; token++)
+        start(house, token, "PLAIN", true, SPAN("\0anna@example.org\0" SECRET), "192.0.2.1");
+    assert_int_equal(house->answers, 0);
+    wait_answers(house, 1);
+    assert_int_equal(house->answers, 50);
+    assert_int_equal(house->result, AUTH_OK);
+}
+
+/* Four places wait: one client gets one of them, and what is over is told to come back. */
+static void test_full_waiting_room(void **state)
+{
+    struct house *house = *state;
+    start(house, 1, "PLAIN", true, SPAN("\0anna@example.org\0wrong 1"), "192.0.2.1");
+    assert_int_equal(house->answers, 0);
+    start(house, 2, "PLAIN", true, SPAN("\0anna@example.org\0wrong 2"), "192.0.2.1");
+    assert_int_equal(house->answers, 1);
+    assert_int_equal(house->token, 2);
+    assert_int_equal(house->result, AUTH_BUSY);
+    start(house, 3, "PLAIN", true, SPAN("\0anna@example.org\0" SECRET), "192.0.2.2");
+    wait_answers(house, 3);
+    assert_int_equal(house->token, 3);
+    assert_int_equal(house->result, AUTH_OK);
+    start(house, 4, "PLAIN", true, SPAN("\0anna@example.org\0wrong 3"), "192.0.2.1"); /* its place is free again */
+    assert_int_equal(house->answers, 3);
+    wait_answers(house, 4);
+    assert_int_equal(house->result, AUTH_DENIED);
+}
+
+static void test_cancel_and_gone(void **state)
+{
+    struct house *house = *state;
+    AUTO(buf_done) struct buf body = BUF_EMPTY(64);
+    ask_cancel_put(&body, &(struct ask_cancel){ 1 });
+    start(house, 1, "PLAIN", true, SPAN("\0anna@example.org\0" SECRET), "192.0.2.1");
+    assert_int_equal(directory_peer_feed(house->peer, ASK_AUTH_CANCEL, buf_span(&body)), STATUS_OK);
+    assert_int_equal(directory_peer_feed(house->peer, ASK_AUTH_CANCEL, buf_span(&body)), STATUS_OK);
+    start(house, 1, "PLAIN", true, SPAN("\0anna@example.org\0other"), "192.0.2.1"); /* the token is free */
+    wait_answers(house, 1);
+    assert_int_equal(house->result, AUTH_DENIED);
+    assert_int_equal(house->answers, 1); /* none for what was cancelled */
+    start(house, 9, "PLAIN", true, SPAN("\0anna@example.org\0third"), "192.0.2.1");
+    directory_peer_free(house->peer); /* smtpd dies while its question is in a worker */
+    house->peer = directory_peer_new(house->service, on_answer, house);
+    start(house, 9, "PLAIN", true, SPAN("\0anna@example.org\0third"), "192.0.2.1");
+    wait_answers(house, 1);
+    assert_int_equal(house->answers, 1);
+}
+
+static enum verdict ask_send(struct house *house, const char *account, bool in_header, const char *one, const char *two)
+{
+    struct ask_may_send *ask = calloc(1, sizeof *ask);
+    *ask = (struct ask_may_send){ .token = 5, .account = span_str(account),
+                                  .which = in_header ? MAY_SEND_HEADER : MAY_SEND_ENVELOPE,
+                                  .count = two ? 2 : 1, .addresses = { span_str(one), span_str(two) } };
+    AUTO(buf_done) struct buf body = BUF_EMPTY(65536);
+    ask_may_send_put(&body, ask);
+    free(ask);
+    assert_int_equal(directory_peer_feed(house->peer, ASK_MAY_SEND, buf_span(&body)), STATUS_OK);
+    assert_int_equal(house->kind, TELL_VERDICT);
+    loop_turn(house->loop, 0);
+    return (enum verdict)house->result;
+}
+
+static void test_senders(void **state)
+{
+    struct house *house = *state;
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anna@example.org", NULL), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "", NULL), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", true, "info+a@example.org", "x@shop.example"), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", true, "info@example.org", "bob@example.org"), VERDICT_NO);
+    assert_string_equal(house->text, "anna@example.org may not send as bob@example.org; it owns anna@example.org, "
+                                     "*@shop.example and info@example.org; ask the administrator to add an alias");
+    assert_int_equal(ask_send(house, "anna@example.org", false, "nonsense", NULL), VERDICT_NO);
+    assert_int_equal(ask_send(house, "off@example.org", false, "off@example.org", NULL), VERDICT_NO);
+    assert_int_equal(ask_send(house, "gone@example.org", false, "gone@example.org", NULL), VERDICT_NO);
+    assert_int_equal(ask_send(house, "", false, "anna@example.org", NULL), VERDICT_NO);
+    /* a right given or taken holds from the next question on */
+    assert_int_equal(accounts_alias_add(house->accounts, SPAN("anna@example.org"), SPAN("bob@example.org")), STATUS_OK);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "bob@example.org", NULL), VERDICT_YES);
+    assert_int_equal(accounts_alias_remove(house->accounts, SPAN("anna@example.org"), SPAN("bob@example.org")),
+                     STATUS_OK);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "bob@example.org", NULL), VERDICT_NO);
+}
+
+static enum verdict ask_recipient(struct house *house, const char *address)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
+    ask_is_recipient_put(&body, &(struct ask_is_recipient){ 6, span_str(address) });
+    assert_int_equal(directory_peer_feed(house->peer, ASK_IS_RECIPIENT, buf_span(&body)), STATUS_OK);
+    assert_int_equal(house->kind, TELL_VERDICT);
+    return (enum verdict)house->result;
+}
+
+static void test_recipients(void **state)
+{
+    struct house *house = *state;
+    static const char *const known[] = { "anna@example.org", "ANNA+x@example.org", "info@example.org",
+                                         "off@example.org" };
+    static const char *const unknown[] = { "bob@example.org", "x@shop.example", "*@shop.example.org", "anna", "" };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        assert_int_equal(ask_recipient(house, known[i]), VERDICT_YES);
+    for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
+        assert_int_equal(ask_recipient(house, unknown[i]), VERDICT_NO);
+}
+
+/* No database: nobody exists, and finding that out takes as long as ever. */
+static void test_without_database(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
+    assert_false(at_once);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anna@example.org", NULL), VERDICT_NO);
+    assert_int_equal(ask_recipient(house, "anna@example.org"), VERDICT_NO);
+}
+
+static void test_broken_questions(void **state)
+{
+    struct house *house = *state;
+    for (unsigned kind = 0; kind < 40; kind++)
+        assert_int_equal(directory_peer_feed(house->peer, (uint16_t)kind, SPAN("nonsense")),
+                         kind == ASK_AUTH_CANCEL ? STATUS_OK : STATUS_SYNTAX); /* eight octets are a token */
+    AUTO(buf_done) struct buf body = BUF_EMPTY(64);
+    ask_auth_next_put(&body, &(struct ask_auth_next){ 99, SPAN("to nobody") });
+    assert_int_equal(directory_peer_feed(house->peer, ASK_AUTH_NEXT, buf_span(&body)), STATUS_SYNTAX);
+}
+
+#define CASE(test, how) cmocka_unit_test_setup_teardown(test, how, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_logins, setup), CASE(test_remembers_until_the_password_changes, setup),
+        CASE(test_login_mechanism, setup), CASE(test_same_logins_share_a_check, setup),
+        CASE(test_full_waiting_room, setup_narrow), CASE(test_cancel_and_gone, setup), CASE(test_senders, setup),
+        CASE(test_recipients, setup), CASE(test_without_database, setup_empty), CASE(test_broken_questions, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
