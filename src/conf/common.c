@@ -58,6 +58,20 @@ static const struct conf_directive log_rows[] = {
 static const struct conf_section log_section = { log_rows, sizeof(struct conf_log), NULL };
 #undef AT
 
+#define AT(member) CONF_AT(struct conf_spool, member)
+static const struct conf_directive spool_rows[] = {
+    { "segment", CONF_SIZE, AT(segment_octets), "64MiB", "1MiB", "1GiB",
+      "Size of the spool's files, filled once and then used again and again. Those that exist keep their size." },
+    { "big-body", CONF_SIZE, AT(big_body_octets), "1MiB", "4KiB", "64MiB",
+      "Messages over this size go to a file of their own." },
+    { "reserve", CONF_SIZE, AT(reserve_octets), "256MiB", "0", "1TiB",
+      "Disk space that stays free. With less, new mail is answered with 452 until there is room again; what is in the "
+      "queue goes on." },
+    { 0 }
+};
+static const struct conf_section spool_section = { spool_rows, sizeof(struct conf_spool), NULL };
+#undef AT
+
 #define AT(member) CONF_AT(struct conf_common, member)
 static const struct conf_directive common_rows[] = {
     { "hostname", CONF_HOST, AT(hostname), NULL, NULL, NULL,
@@ -67,8 +81,8 @@ static const struct conf_directive common_rows[] = {
       "Folder for what must survive: the spool, the accounts, self-made certificates." },
     { "run-dir", CONF_PATH, AT(run_dir), "/run/goniec", NULL, NULL,
       "Folder for the control sockets." },
-    { "user", CONF_TEXT, AT(user), "goniec", "1", "32",
-      "System user to become when started as root." },
+    { "user", CONF_TEXT, AT(user), "goniec", NULL, "32",
+      "System user that everything but the supervisor becomes when started as root. Empty: nobody else." },
     { "log", CONF_SECTION, AT(log), NULL, NULL, NULL, "The event log.", .section = &log_section },
     { "listen", CONF_LIST, AT(listen),
       "[ { address: \"0.0.0.0:587\" }, { address: \"[::]:587\" },"
@@ -76,6 +90,11 @@ static const struct conf_directive common_rows[] = {
       " { address: \"127.0.0.1:25\", service: relay }, { address: \"[::1]:25\", service: relay } ]", NULL, NULL,
       "The doors: where mail is taken, for whom, and how it is encrypted.", .section = &listen_section },
     { "tls", CONF_SECTION, AT(tls), NULL, NULL, NULL, "Encryption towards clients.", .section = &tls_section },
+    { "spool", CONF_SECTION, AT(spool), NULL, NULL, NULL, "Where messages lie until they are delivered.",
+      .section = &spool_section },
+    { "drain", CONF_TIME_MS, AT(drain_ms), "30s", "0", "1h",
+      "How long a stop waits for sessions and deliveries in hand before it cuts them off. No accepted message is lost "
+      "by that." },
     { 0 }
 };
 const struct conf_section conf_common_section = { common_rows, sizeof(struct conf_common), NULL };

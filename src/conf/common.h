@@ -9,6 +9,12 @@ enum conf_service { CONF_SERVICE_SUBMISSION, CONF_SERVICE_RELAY };
 enum conf_listen_tls { CONF_LISTEN_STARTTLS, CONF_LISTEN_IMPLICIT, CONF_LISTEN_NONE };
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 
+/* Names of what the supervisor adds to the settings (wire/supervisor.h: blobs). A file of the settings (certificate,
+ * key) goes by its path. */
+#define CONF_HOSTNAME "hostname"                                  /* the machine's own name */
+#define CONF_SELF_SIGNED_CERTIFICATE "self-signed-certificate"    /* sent when no certificate is configured */
+#define CONF_SELF_SIGNED_KEY "self-signed-key"
+
 struct conf_listen {
     struct conf_address address;
     enum conf_service service;
@@ -31,14 +37,22 @@ struct conf_log {
     int level;        /* enum log_level */
 };
 
+struct conf_spool {
+    int64_t segment_octets;
+    int64_t big_body_octets; /* larger bodies go to files of their own */
+    int64_t reserve_octets;  /* disk space kept free: below it, new mail gets 452 */
+};
+
 struct conf_common {
-    struct span hostname;  /* unset: the supervisor fills in the name of the machine */
+    struct span hostname;  /* unset: the blob CONF_HOSTNAME of the supervisor's SETTINGS */
     struct span state_dir;
     struct span run_dir;
-    struct span user;
+    struct span user;      /* empty: nobody else */
     struct conf_log log;
     struct conf_list listen; /* of struct conf_listen */
     struct conf_tls tls;
+    struct conf_spool spool;
+    int64_t drain_ms;       /* how long a stop waits for what is in hand */
 };
 
 extern const struct conf_section conf_common_section;
