@@ -176,12 +176,8 @@ static bool step(struct smtp_server *server, struct span *in, struct smtp_server
 {
     switch (server->state) {
     case SMTP_STATE_DATA:
-    case SMTP_STATE_CHUNK: {
-        size_t before = in->n;
-        enum smtp_server_state state = server->state;
-        server_body_next(server, in, ret);
-        return in->n < before || server->state != state || server->dropping || ret->kind != SMTP_EVENT_MORE;
-    }
+    case SMTP_STATE_CHUNK:
+        return server_body_next(server, in, ret);
     case SMTP_STATE_AUTH:
         return step_auth(server, in, ret);
     case SMTP_STATE_TLS:
@@ -210,7 +206,7 @@ enum smtp_server_event_kind smtp_server_next(struct smtp_server *server, struct 
             server->dropping = false;
             return ret->kind = SMTP_EVENT_DROP;
         }
-    } while (step(server, in, ret) && ret->kind == SMTP_EVENT_MORE);
+    } while ((step(server, in, ret) || server->closing) && ret->kind == SMTP_EVENT_MORE);
     if (ret->kind != SMTP_EVENT_MORE && ret->kind != SMTP_EVENT_BODY && ret->kind != SMTP_EVENT_AUTH_CANCEL)
         server->waiting = ret->kind;
     return ret->kind;

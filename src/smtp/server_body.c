@@ -128,27 +128,31 @@ static void end_chunk(struct smtp_server *server, struct smtp_server_event *ret)
     server_enter(server, SMTP_STATE_CHUNKS);
 }
 
-static void chunk_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret)
+static bool chunk_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret)
 {
     if (server->chunk_left == 0) {
         end_chunk(server, ret);
-        return;
+        return true;
     }
     struct span chunk = span_head(*in, (size_t)MIN(server->chunk_left, (uint64_t)SIZE_MAX));
     size_t before = chunk.n;
+    enum status status = STATUS_AGAIN;
     if (server->chunk_unwanted) {
         chunk = span_from(chunk, chunk.n);
         swallow(server, before);
     } else
-        take_piece(server, &chunk, ret);
+        status = take_piece(server, &chunk, ret);
     *in = span_from(*in, before - chunk.n);
     server->chunk_left -= before - chunk.n;
+    return status != STATUS_AGAIN || before > 0;
 }
 
-void server_body_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret)
+bool server_body_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret)
 {
     if (server->state == SMTP_STATE_CHUNK)
-        chunk_next(server, in, ret);
-    else if (take_piece(server, in, ret) == STATUS_CLOSED && !server->closing)
+        return chunk_next(server, in, ret);
+    enum status status = take_piece(server, in, ret);
+    if (status == STATUS_CLOSED && !server->closing)
         end_message(server, ret);
+    return status != STATUS_AGAIN;
 }

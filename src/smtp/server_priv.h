@@ -26,9 +26,9 @@ void server_command(struct smtp_server *server, struct smtp_command command, boo
                     struct smtp_server_event *ret);
 void server_auth_line(struct smtp_server *server, struct span line, struct smtp_server_event *ret);
 
-/* server_body.c: octets of a message. */
+/* server_body.c: octets of a message. server_body_next() says false when it needs more of them. */
 void server_body_start(struct smtp_server *server);
-void server_body_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret);
+bool server_body_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret);
 void server_body_spoil(struct smtp_server *server, unsigned code, struct status_code status, struct span text);
 /* Starts a chunk that will be read for nothing, because of what the verdict says. */
 void server_chunk_start(struct smtp_server *server, uint64_t octets, bool last);
