@@ -55,7 +55,7 @@ static void field_add(struct writer *w, const char *name, const char *type, stru
     if (value.n == 0)
         return;
     buf_printf(w->out, "%s: %s", name, type);
-    dsn_add_safe(w->out, value, w->utf8, DSN_TEXT_MAX);
+    dsn_add_safe(w->out, value, w->utf8, ADDRESS_MAX);
     buf_add_str(w->out, "\r\n");
 }
 
@@ -167,6 +167,7 @@ static void utf8_address_add(struct buf *out, struct span address)
 
 static void final_recipient_add(struct writer *w, struct span address)
 {
+    address = span_head(address, ADDRESS_MAX);
     if (span_is_ascii(address)) {
         field_add(w, "Final-Recipient", "rfc822; ", address);
     } else if (w->utf8) {

@@ -1,7 +1,11 @@
 /* What a person reads in a report. */
 #include "base/id.h"
+#include "mail/address.h"
 #include "mail/date.h"
 #include "mail/dsn_priv.h"
+
+#define WIDTH 76     /* columns of a line that has blanks */
+#define WORD_MAX 300 /* octets of a word on one line; may cut a character in two, which quoted-printable survives */
 
 static const struct wording {
     const char *subject;     /* "Your message to X ..." */
@@ -63,6 +67,26 @@ void dsn_add_subject(const struct dsn *dsn, struct buf *ret)
     buf_printf(ret, " %s", is_mixed(dsn) ? "and what became of it" : wording_of(dsn)->subject);
 }
 
+/* Other people's words, wrapped at blanks so that a mail program shows all of them; a word without end is cut. */
+static void words_add(struct buf *ret, size_t column, struct span words)
+{
+    AUTO(buf_done) struct buf safe = BUF_EMPTY(2 * DSN_TEXT_MAX);
+    dsn_add_safe(&safe, words, true, DSN_TEXT_MAX);
+    ret->failed |= safe.failed;
+    struct span rest = buf_span(&safe), word;
+    for (bool first = true; span_cut(&rest, ' ', &word); first = false) {
+        bool fits = first || column + 1 + word.n <= WIDTH;
+        if (!first)
+            buf_add_str(ret, fits ? " " : "\r\n      ");
+        column = fits ? column + 1 + word.n : 6 + word.n;
+        for (; word.n > WORD_MAX; word = span_from(word, WORD_MAX)) {
+            buf_add(ret, span_head(word, WORD_MAX));
+            buf_add_str(ret, "\r\n      ");
+        }
+        buf_add(ret, word);
+    }
+}
+
 static void server_words_add(const struct dsn_recipient *recipient, struct buf *ret)
 {
     if (recipient->text.n == 0 && !recipient->reply)
@@ -79,7 +103,7 @@ static void server_words_add(const struct dsn_recipient *recipient, struct buf *
         }
         buf_printf(ret, " said:\r\n      %d ", recipient->reply);
     }
-    dsn_add_safe(ret, recipient->text, true, DSN_TEXT_MAX);
+    words_add(ret, recipient->reply ? 10 : 16, recipient->text);
     buf_add_str(ret, "\r\n");
 }
 
@@ -97,7 +121,7 @@ static void recipient_add(const struct dsn_recipient *recipient, struct buf *ret
     const char *next = wordings[recipient->action].next;
     bool trouble = recipient->action == DSN_FAILED || recipient->action == DSN_DELAYED;
     buf_add_str(ret, "  ");
-    dsn_add_safe(ret, recipient->address, true, DSN_TEXT_MAX);
+    dsn_add_safe(ret, recipient->address, true, ADDRESS_MAX);
     buf_printf(ret, "\r\n");
     if (trouble)
         buf_printf(ret, "    %s\r\n", meaning_of(recipient));
