@@ -113,9 +113,12 @@ const char *secret_complaint(struct span password)
         return "the password is longer than 511 octets";
     if (!secret_is_text(password))
         return "the password is not UTF-8 or has control characters in it";
-    if (character_count(password) < PASSWORD_LEAST)
-        return "the password is shorter than 8 characters";
     return NULL;
+}
+
+bool secret_is_short(struct span password)
+{
+    return character_count(password) < PASSWORD_LEAST;
 }
 
 enum status secret_make(struct span password, struct buf *ret)

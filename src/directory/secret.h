@@ -20,6 +20,8 @@ MUST_CHECK enum status secret_check(struct span stored, struct span password);
 MUST_CHECK enum status secret_make(struct span password, struct buf *ret);
 /* What is wrong with a password that is to be set, for a person; NULL: nothing. */
 const char *secret_complaint(struct span password);
+/* Fewer than 8 characters (NIST SP 800-63B section 5.1.1.1): worth a warning. */
+bool secret_is_short(struct span password);
 /* May such a password have been set at all? Well-formed UTF-8 without control characters (RFC 4013 section 2.3). */
 bool secret_is_text(struct span password);
 

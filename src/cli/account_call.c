@@ -1,0 +1,222 @@
+#include "cli/account.h"
+#include "cli/account_priv.h"
+#include "conf/parse.h"
+#include "directory/settings.h"
+#include "goniec_config.h"
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int usage(FILE *to)
+{
+    fputs("usage: goniec account VERB ...\n\n", to);
+    for (const struct account_verb *verb = account_verbs; verb->name; verb++)
+        fprintf(to, "  %s %s\n        %s\n", verb->name, verb->args, verb->help);
+    fputs("\nThe password of `add` and `passwd` is asked for, or comes from\n"
+          "  --password-stdin   a line of the standard input\n"
+          "  --generate         chance; it is printed once\n"
+          "  --hash TEXT        ready-made: $y$, $2b$, $2y$, $6$, $5$, $argon2id$ (-: a line of the standard input)\n"
+          "Everywhere:\n"
+          "  --json             answers as JSON\n"
+          "  --config FILE      settings (GONIEC_CONFIG)\n"
+          "  --database FILE    the database itself, whatever the settings say\n", to);
+    return to == stdout ? 0 : 2;
+}
+
+static int wrong(const char *what, const char *word)
+{
+    fprintf(stderr, "goniec: %s %s (`goniec account --help` shows what there is)\n", what, word);
+    return 2;
+}
+
+static bool take_flag(struct account_options *options, const char *word)
+{
+    if (strcmp(word, "--json") == 0)
+        return options->json = true;
+    if (strcmp(word, "--password-stdin") == 0)
+        return options->from_stdin = true;
+    if (strcmp(word, "--generate") == 0)
+        return options->generate = true;
+    return false;
+}
+
+/* Where the value of an option goes; NULL: there is no such option, or no room. */
+static const char **value_place(struct account_options *options, const char *word)
+{
+    if (strcmp(word, "--config") == 0)
+        return &options->config;
+    if (strcmp(word, "--database") == 0)
+        return &options->database;
+    if (strcmp(word, "--name") == 0)
+        return &options->name;
+    if (strcmp(word, "--hash") == 0)
+        return &options->hash;
+    if (strcmp(word, "--alias") == 0 && options->alias_count < ACCOUNT_ALIASES_MAX)
+        return &options->aliases[options->alias_count++];
+    return NULL;
+}
+
+/* Takes the options out of argv; what stays are words. -1: usage was told. */
+static int take_options(struct account_options *options, int argc, char **argv)
+{
+    int words = 0;
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0 || !argv[i][2]) {
+            argv[words++] = argv[i];
+            continue;
+        }
+        if (take_flag(options, argv[i]))
+            continue;
+        const char **place = value_place(options, argv[i]);
+        if (!place || i + 1 == argc) {
+            wrong(place ? "a value is missing behind" : "there is no option", argv[i]);
+            return -1;
+        }
+        *place = argv[++i];
+    }
+    return words;
+}
+
+static const struct account_verb *verb_find(const char *name)
+{
+    for (const struct account_verb *verb = account_verbs; verb->name; verb++)
+        if (strcmp(verb->name, name) == 0)
+            return verb;
+    return NULL;
+}
+
+/* The database and who shall own it, out of the settings. */
+struct place {
+    struct buf path;
+    struct buf folder; /* state-dir: made when missing */
+    int owner, group;  /* -1: whoever runs this */
+};
+
+static bool place_from_user(struct place *place, struct span user)
+{
+    if (geteuid() != 0 || !user.n)
+        return true;
+    const struct passwd *entry = getpwnam(user.p);
+    if (!entry) {
+        fprintf(stderr, "goniec: there is no user %s on this machine (setting `user`)\n", user.p);
+        return false;
+    }
+    place->owner = (int)entry->pw_uid;
+    place->group = (int)entry->pw_gid;
+    return true;
+}
+
+static bool place_from_settings(struct place *place, const char *file)
+{
+    if (!file)
+        file = getenv("GONIEC_CONFIG");
+    if (!file)
+        file = GONIEC_SYSCONFDIR "/goniec/goniec.conf";
+    struct conf_faults faults;
+    conf_faults_init(&faults, file);
+    AUTO(buf_done) struct buf text = BUF_EMPTY(CONF_TEXT_MAX);
+    struct conf *conf = NULL;
+    if (conf_read(file, &text, &faults))
+        conf = conf_parse(&directory_root_section, buf_span(&text), CONF_PARTIAL, &faults);
+    bool ok = conf != NULL;
+    if (ok) {
+        const struct directory_root *root = conf_values(conf);
+        directory_database_path(root, &place->path);
+        buf_add(&place->folder, root->common.state_dir);
+        ok = place_from_user(place, root->common.user);
+    } else {
+        fprintf(stderr, "%.*s", SPAN_ARGS(buf_span(&faults.text)));
+    }
+    conf_free(conf);
+    conf_faults_done(&faults);
+    return ok;
+}
+
+static bool folder_make(struct place *place)
+{
+    const char *folder = buf_cstr(&place->folder);
+    if (!place->folder.n || mkdir(folder, 0750) != 0)
+        return true; /* what is wrong with it shows when the database is opened */
+    return place->owner < 0 || chown(folder, (uid_t)place->owner, (gid_t)place->group) == 0;
+}
+
+static int open_failed(struct account_call *call, enum status status, const char *path)
+{
+    if (status == STATUS_NOT_FOUND)
+        fprintf(stderr, "goniec: there is no account yet (%s); `goniec account add LOGIN` makes the first\n", path);
+    else
+        fprintf(stderr, "goniec: %s%s\n", accounts_why(call->accounts),
+                geteuid() != 0 ? "; try it as root, or as the user that goniec runs as" : "");
+    return 1;
+}
+
+static int run_in_place(struct account_call *call, const struct account_verb *verb, struct place *place)
+{
+    const char *path = buf_cstr(&place->path);
+    enum status status;
+    if (verb->flags & ACCOUNT_CHANGES)
+        status = folder_make(place) ? accounts_open_to_change(path, place->owner, place->group, &call->accounts)
+                                    : STATUS_IO;
+    else
+        status = accounts_open(path, &call->accounts);
+    int result;
+    if (status == STATUS_NOT_FOUND && !verb->least && call->options.json) {
+        puts("[]"); /* a list of nobody */
+        result = 0;
+    } else {
+        result = status == STATUS_OK ? verb->run(call) : open_failed(call, status, path);
+    }
+    accounts_close(call->accounts);
+    return result;
+}
+
+static int run_verb(struct account_call *call, const struct account_verb *verb)
+{
+    AUTO(buf_done) struct buf login = BUF_EMPTY(ACCOUNTS_LOGIN_MAX + 1);
+    if (verb->least) {
+        if (accounts_login_key(span_str(call->words[0]), &login) != STATUS_OK)
+            return wrong("spaces and control characters cannot be part of the login", call->words[0]);
+        buf_cstr(&login);
+        call->login = buf_span(&login);
+        call->words++;
+        call->word_count--;
+    }
+    struct place place = { BUF_EMPTY(8192), BUF_EMPTY(8192), -1, -1 };
+    int result = 1;
+    if (call->options.database)
+        buf_add_str(&place.path, call->options.database);
+    if (call->options.database || place_from_settings(&place, call->options.config))
+        result = run_in_place(call, verb, &place);
+    buf_done(&place.path);
+    buf_done(&place.folder);
+    return result;
+}
+
+int account_main(int argc, char **argv)
+{
+    if (secret_init() != STATUS_OK)
+        return 1;
+    if (argc < 2)
+        return usage(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return usage(stdout);
+    const struct account_verb *verb = verb_find(argv[1]);
+    if (!verb)
+        return wrong("there is no verb", argv[1]);
+
+    struct account_call call = { .words = argv + 2 };
+    call.word_count = take_options(&call.options, argc - 2, argv + 2);
+    if (call.word_count < 0)
+        return 2;
+    bool has_source = call.options.from_stdin || call.options.generate || call.options.hash;
+    if (has_source && !(verb->flags & ACCOUNT_PASSWORD))
+        return wrong("no password is set by", verb->name);
+    if (call.word_count < verb->least || call.word_count > verb->most) {
+        fprintf(stderr, "usage: goniec account %s %s\n", verb->name, verb->args);
+        return 2;
+    }
+    return run_verb(&call, verb);
+}
