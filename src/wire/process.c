@@ -1,0 +1,166 @@
+#include "wire/process.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void process_leave(struct process *process, int exit_status)
+{
+    process->exit_status = exit_status;
+    loop_stop(process->loop);
+}
+
+void process_ready(struct process *process)
+{
+    channel_send(process->supervisor, SUPERVISOR_READY, SPAN_NONE);
+}
+
+void process_drained(struct process *process)
+{
+    channel_send(process->supervisor, SUPERVISOR_DRAINED, SPAN_NONE);
+    channel_flush(process->supervisor);
+    process_leave(process, 0);
+}
+
+void process_failed(struct process *process, struct span why)
+{
+    log_error(&process->log, "process-failed", LOG_SPAN("why", why));
+    supervisor_failed_put(channel_begin(process->supervisor, SUPERVISOR_FAILED),
+                          &(struct supervisor_failed){ span_head(why, 4096) });
+    channel_end(process->supervisor);
+    channel_flush(process->supervisor); /* often the last words */
+}
+
+static void take_settings(struct process *process, struct span body)
+{
+    struct supervisor_settings *settings = malloc(sizeof *settings); /* large: not on the stack */
+    bool good = settings && supervisor_settings_get(body, settings);
+    if (!good)
+        process_failed(process, SPAN("the supervisor's settings cannot be read"));
+    else
+        good = process->orders->settings(process->arg, settings);
+    free(settings);
+    if (good)
+        process->has_settings = true;
+    else if (!process->has_settings)
+        process_leave(process, 1);
+}
+
+static void take_log(struct process *process, int fd)
+{
+    log_flush(&process->log);
+    if (process->log_fd >= 0)
+        close(process->log_fd);
+    process->log_fd = process->log.fd = fd;
+}
+
+/* The first descriptor of the message, the caller's from now on; -1: there is none. */
+static int take_fd(struct channel_message *message)
+{
+    int fd = message->fd_count ? message->fds[0] : -1;
+    message->fds[0] = -1;
+    return fd;
+}
+
+static void take_listener(struct process *process, struct channel_message *message)
+{
+    struct supervisor_listener listener;
+    if (process->orders->listener && message->fd_count && supervisor_listener_get(message->body, &listener))
+        process->orders->listener(process->arg, listener.index, take_fd(message));
+}
+
+static void take_peer(struct process *process, struct channel_message *message)
+{
+    struct supervisor_peer peer;
+    if (process->orders->peer && message->fd_count && supervisor_peer_get(message->body, &peer))
+        process->orders->peer(process->arg, &peer, take_fd(message));
+}
+
+static void take_tickets(struct process *process, struct span body)
+{
+    struct supervisor_tickets tickets;
+    if (process->orders->tickets && supervisor_tickets_get(body, &tickets))
+        process->orders->tickets(process->arg, &tickets);
+    explicit_bzero(&tickets, sizeof tickets);
+}
+
+static void on_order(void *arg, struct channel *channel, struct channel_message *message)
+{
+    struct process *process = arg;
+    switch (message->kind) {
+    case SUPERVISOR_SETTINGS:
+        take_settings(process, message->body);
+        break;
+    case SUPERVISOR_LOG:
+        if (message->fd_count)
+            take_log(process, take_fd(message));
+        break;
+    case SUPERVISOR_LISTENER:
+        take_listener(process, message);
+        break;
+    case SUPERVISOR_PEER:
+        take_peer(process, message);
+        break;
+    case SUPERVISOR_TICKETS:
+        take_tickets(process, message->body);
+        break;
+    case SUPERVISOR_START:
+        if (process->has_settings)
+            process->orders->start(process->arg);
+        break;
+    case SUPERVISOR_RELOAD:
+        if (process->has_settings)
+            process->orders->reload(process->arg);
+        break;
+    case SUPERVISOR_DRAIN:
+        if (!process->draining)
+            process->orders->drain(process->arg);
+        process->draining = true;
+        break;
+    default:
+        log_warning(&process->log, "unknown-order", LOG_INT("kind", message->kind));
+        break;
+    }
+}
+
+static void on_supervisor_gone(void *arg, struct channel *channel, enum status why)
+{
+    process_leave(arg, 1);
+}
+
+static void on_flush(struct loop_task *task)
+{
+    log_flush(&CONTAINER(task, struct process, flush)->log);
+}
+
+enum status process_init(struct process *process, enum role role, const struct process_orders *orders, void *arg)
+{
+    static const struct channel_events events = { on_order, on_supervisor_gone };
+    *process = (struct process){ .orders = orders, .arg = arg, .log_fd = -1, .loop = loop_new() };
+    if (!process->loop)
+        return STATUS_IO;
+    signal(SIGPIPE, SIG_IGN);
+    log_init(&process->log, -1, role_name(role), LOG_INFO);
+    process->supervisor = channel_new(process->loop, SUPERVISOR_FD, &events, process);
+    if (!process->supervisor) {
+        loop_free(process->loop);
+        return STATUS_MEMORY;
+    }
+    loop_hook_add(process->loop, &process->flush, on_flush);
+    return STATUS_OK;
+}
+
+int process_run(struct process *process)
+{
+    loop_run(process->loop);
+    return process->exit_status;
+}
+
+void process_done(struct process *process)
+{
+    channel_free(process->supervisor);
+    log_done(&process->log);
+    if (process->log_fd >= 0)
+        close(process->log_fd);
+    loop_hook_remove(&process->flush);
+    loop_free(process->loop);
+}
