@@ -44,6 +44,8 @@ MUST_CHECK enum status spool_store_open(struct loop *loop, const char *path,
                                         const struct spool_store_events *events, void *arg, struct spool_store **ret);
 void spool_store_free(struct spool_store *store); /* after the journal; waits for the work in hand */
 const struct spool_ops *spool_store_ops(const struct spool_store *store);
+int spool_store_dir(const struct spool_store *store); /* the spool directory's descriptor; stays the store's */
+void spool_store_report(struct spool_store *store, const char *name, const char *what); /* to on_report */
 
 /* Every segment there is, in no order; false from `each` ends it. */
 void spool_store_each(struct spool_store *store, bool (*each)(void *arg, const struct spool_segment *segment), void *arg);

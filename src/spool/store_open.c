@@ -1,0 +1,131 @@
+/* The spool directory at the start: whose it is, what lies in it. */
+#include "spool/store_priv.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct listing {
+    struct spool_store *store;
+    enum status status;
+};
+
+/* Makes the directory where it is missing and opens it; it must be ours alone. */
+static enum status open_own(struct spool_store *store, int parent, const char *name, int *ret)
+{
+    const struct spool_ops *ops = store->ops;
+    struct stat st;
+    bool made = ops->mkdirat(ops, parent, name, 0700) == 0;
+    if (!made && errno != EEXIST) {
+        store_report(store, name, "the directory cannot be made");
+        return STATUS_IO;
+    }
+    int fd = ops->openat(ops, parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (fd < 0 || ops->fstat(ops, fd, &st) < 0) {
+        store_report(store, name, "the directory cannot be opened (it must not be a symbolic link)");
+        return STATUS_IO;
+    }
+    *ret = fd;
+    if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+        store_report(store, name, st.st_uid != geteuid() ? "the directory belongs to another user"
+                                                         : "the directory is open to others; its mode must be 0700");
+        return STATUS_DENIED;
+    }
+    return made && parent >= 0 ? spool_fsync(ops, parent) : STATUS_OK;
+}
+
+static enum status take_lock(struct spool_store *store)
+{
+    const struct spool_ops *ops = store->ops;
+    store->lock_fd = ops->openat(ops, store->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return STATUS_IO;
+    if (ops->lock(ops, store->lock_fd) == 0)
+        return STATUS_OK;
+    store_report(store, "lock", "another process has the spool open");
+    return errno == EWOULDBLOCK ? STATUS_EXISTS : STATUS_IO;
+}
+
+static bool each_top(void *arg, const char *name)
+{
+    static const char *const ours[] = { "lock", "segments", "bodies", "checkpoint", "checkpoint.new", "quarantine" };
+    struct listing *listing = arg;
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        if (strcmp(name, ours[i]) == 0)
+            return true;
+    store_report(listing->store, name, "not a file of the spool; left alone");
+    return true;
+}
+
+static void report_segment(struct spool_store *store, const char *name, const char *what)
+{
+    char path[STORE_NAME_SIZE + 256];
+    snprintf(path, sizeof path, "segments/%.255s", name);
+    store_report(store, path, what);
+}
+
+/* What one segment file says of itself. DAMAGED: it is not to be used, ever. */
+static enum status look_at(struct spool_store *store, const char *name, uint32_t number, struct spool_segment *ret)
+{
+    const struct spool_ops *ops = store->ops;
+    struct stat st;
+    int fd = ops->openat(ops, store->segments_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0)
+        return STATUS_DAMAGED;
+    enum status status = STATUS_DAMAGED;
+    if (ops->fstat(ops, fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
+        status = spool_segment_read(ops, fd, ret);
+    if (status == STATUS_OK && (ret->number != number || ret->use == SPOOL_CHECKPOINT))
+        status = STATUS_DAMAGED;
+    ops->close(ops, fd);
+    return status == STATUS_IO ? STATUS_DAMAGED : status;
+}
+
+static bool each_segment(void *arg, const char *name)
+{
+    struct listing *listing = arg;
+    struct spool_store *store = listing->store;
+    struct spool_segment segment;
+    struct entry *entry;
+    uint32_t number;
+    if (!spool_segment_name_parse(name, &number)) {
+        /* A segment that was never finished holds nothing. */
+        if (span_ends_case(span_str(name), SPAN(".new")))
+            store->ops->unlinkat(store->ops, store->segments_dir, name);
+        else
+            report_segment(store, name, "not a file of the spool; left alone");
+        return true;
+    }
+    store->next_number = MAX(store->next_number, number + 1);
+    enum status status = look_at(store, name, number, &segment);
+    if (status == STATUS_DAMAGED) {
+        report_segment(store, name, "its description is unreadable, or it is not our file; left alone");
+        return true;
+    }
+    if (status == STATUS_OK)
+        status = store_add(store, &segment, segment.use == SPOOL_EMPTY ? ENTRY_READY : ENTRY_USED, &entry);
+    else
+        report_segment(store, name, "written by a newer version of goniec; start that version, or let it empty its queue");
+    listing->status = status;
+    return status == STATUS_OK;
+}
+
+enum status store_open_directory(struct spool_store *store, const char *path)
+{
+    const struct spool_ops *ops = store->ops;
+    enum status status = open_own(store, AT_FDCWD, path, &store->dir);
+    if (status == STATUS_OK)
+        status = take_lock(store);
+    if (status == STATUS_OK)
+        status = open_own(store, store->dir, "segments", &store->segments_dir);
+    if (status == STATUS_OK)
+        status = open_own(store, store->dir, "bodies", &store->bodies_dir);
+    if (status != STATUS_OK)
+        return status;
+    struct listing listing = { store, STATUS_OK };
+    if (ops->list(ops, store->dir, each_top, &listing) < 0 ||
+        ops->list(ops, store->segments_dir, each_segment, &listing) < 0)
+        return STATUS_IO;
+    return listing.status;
+}
