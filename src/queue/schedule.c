@@ -1,0 +1,176 @@
+#include "queue/schedule.h"
+#include "base/hash.h"
+#include "queue/retry.h"
+#include "queue/settle.h"
+#include <assert.h>
+
+static void place_set(struct queue *queue, struct queue_share *share, enum queue_place place)
+{
+    queue->by_place[share->place] -= share->count;
+    queue->by_place[place] += share->count;
+    share->place = (uint8_t)place;
+}
+
+void queue_share_rest(struct queue *queue, struct queue_share *share)
+{
+    assert(share->place != QUEUE_LEASED);
+    heap_remove(&queue->wakes, &share->wake);
+    if (share->place == QUEUE_READY)
+        queue_lane_leave(queue, share);
+    else if (share->place == QUEUE_RESOLVING)
+        list_remove(&share->link);
+    place_set(queue, share, QUEUE_HELD);
+}
+
+/* The heap has no memory for it: it is due at once instead, which is early but never lost. */
+static void wake_at(struct queue *queue, struct queue_share *share, int64_t due_ms)
+{
+    if (heap_set(&queue->wakes, &share->wake, due_ms) != STATUS_OK)
+        log_error(queue->log, "no-memory", LOG_ID(share->message->id), LOG_STR("what", "a recipient waits for a restart"));
+}
+
+/* What may happen while it waits for its turn. */
+static int64_t patience_ends(const struct queue *queue, const struct queue_share *share)
+{
+    int64_t expires = queue_expires_ms(queue->settings, share->message->id);
+    return MIN(expires, queue_notice_ms(queue->settings, share));
+}
+
+/* -- which site -- */
+
+static void ask(struct queue *queue, struct queue_domain *domain)
+{
+    unsigned at = 0, tried = 0;
+    for (; tried < queue->delivery_count; tried++) {
+        at = queue->delivery_next++ % queue->delivery_count;
+        if (queue->deliveries[at].here)
+            break;
+    }
+    uint64_t token = queue->asked + 1;
+    if (tried >= queue->delivery_count || map_add(&queue->asks, &domain->ask, token) != STATUS_OK) {
+        if (!domain->unasked)
+            list_add_last(&queue->unasked, &domain->idle);
+        domain->unasked = true;
+        return;
+    }
+    queue->asked = token;
+    domain->asked = true;
+    domain->asked_of = (uint16_t)at;
+    queue->acts->resolve(queue->arg, at,
+                         &(struct lease_resolve){ token, queue_domain_name(domain), queue_domain_route(domain) });
+}
+
+void queue_ask_again(struct queue *queue)
+{
+    struct list waiting;
+    list_init(&waiting);
+    for (struct list *link; (link = list_take_first(&queue->unasked));)
+        list_add_last(&waiting, link);
+    for (struct list *link; (link = list_take_first(&waiting));) {
+        struct queue_domain *domain = CONTAINER(link, struct queue_domain, idle);
+        domain->unasked = false;
+        ask(queue, domain);
+    }
+}
+
+void queue_asks_lost(struct queue *queue, unsigned delivery)
+{
+    for (MAP_EACH(node, &queue->asks)) {
+        struct queue_domain *domain = CONTAINER(node, struct queue_domain, ask);
+        if (domain->asked_of != delivery)
+            continue;
+        map_remove(&queue->asks, &domain->ask);
+        domain->asked = false;
+        if (domain->refs) {
+            domain->unasked = true;
+            list_add_last(&queue->unasked, &domain->idle);
+        }
+    }
+    queue_ask_again(queue);
+}
+
+static void resolve(struct queue *queue, struct queue_share *share)
+{
+    place_set(queue, share, QUEUE_RESOLVING);
+    list_add_last(&share->domain->waiting, &share->link);
+    if (!share->domain->asked && !share->domain->unasked)
+        ask(queue, share->domain);
+}
+
+void queue_share_go(struct queue *queue, struct queue_share *share)
+{
+    queue_share_rest(queue, share);
+    if (queue_domain_is_known(queue, share->domain) &&
+        queue_lane_join(queue, share->domain->site, share) == STATUS_OK)
+        place_set(queue, share, QUEUE_READY);
+    else
+        resolve(queue, share);
+    wake_at(queue, share, patience_ends(queue, share));
+}
+
+void queue_share_wait(struct queue *queue, struct queue_share *share, int64_t retry_ms)
+{
+    queue_share_rest(queue, share);
+    place_set(queue, share, QUEUE_DUE);
+    share->retry_ms = retry_ms;
+    wake_at(queue, share, MIN(retry_ms, patience_ends(queue, share)));
+}
+
+void queue_share_lease(struct queue *queue, struct queue_share *share, struct queue_lease *lease)
+{
+    queue_share_rest(queue, share);
+    place_set(queue, share, QUEUE_LEASED);
+    share->lease = lease;
+}
+
+void queue_share_unlease(struct queue *queue, struct queue_share *share)
+{
+    list_remove(&share->link);
+    share->lease = NULL;
+    place_set(queue, share, QUEUE_HELD);
+}
+
+void queue_share_report(struct queue *queue, struct queue_share *share, struct queue_report *report)
+{
+    queue_share_rest(queue, share);
+    place_set(queue, share, QUEUE_REPORTING);
+    share->report = report;
+}
+
+/* -- what is due -- */
+
+/* It had its attempt, or its turn did not come because nobody answers there. */
+static bool was_tried(const struct queue_share *share)
+{
+    return share->tries || (share->place == QUEUE_READY && share->lane->site->trouble);
+}
+
+static void wake(struct queue *queue, struct queue_share *share)
+{
+    int64_t now = queue->now_ms;
+    int64_t patience = patience_ends(queue, share);
+    if (now >= queue_expires_ms(queue->settings, share->message->id)) {
+        if (was_tried(share)) {
+            queue_expire(queue, share);
+            return;
+        }
+        patience = now + queue->settings->first_retry_ms;
+    } else if (now >= patience) {
+        queue_notice(queue, share);
+        patience = patience_ends(queue, share);
+    }
+    if (share->place != QUEUE_DUE)
+        wake_at(queue, share, MAX(patience, now + 1));
+    else if (now >= share->retry_ms)
+        queue_share_go(queue, share);
+    else
+        wake_at(queue, share, MAX(MIN(share->retry_ms, patience), now + 1));
+}
+
+void queue_schedule_tick(struct queue *queue)
+{
+    for (struct heap_node *first; (first = heap_first(&queue->wakes)) && first->due <= queue->now_ms;)
+        wake(queue, CONTAINER(first, struct queue_share, wake));
+    for (struct heap_node *first; (first = heap_first(&queue->pauses)) && first->due <= queue->now_ms;)
+        queue_site_resume(queue, CONTAINER(first, struct queue_site, resume));
+}

@@ -1,0 +1,349 @@
+#include "queue/site.h"
+#include "base/hash.h"
+#include "queue/queue.h"
+#include "queue/retry.h"
+#include <assert.h>
+#include <stdlib.h>
+
+/* Recipients that an account may lease in each round; smaller is fairer, larger is quicker. */
+#define TURN_RECIPIENTS 16
+#define BUSY_IN_A_ROW 4u
+
+static bool site_is(const struct map_node *node, const void *key)
+{
+    return span_eq(queue_site_key(CONTAINER(node, const struct queue_site, node)), *(const struct span *)key);
+}
+
+/* Sites are dealt out to the delivery processes in turn. */
+static uint16_t home_of_new_site(struct queue *queue)
+{
+    for (unsigned i = 0; i < queue->delivery_count; i++) {
+        unsigned at = queue->delivery_next++ % queue->delivery_count;
+        if (queue->deliveries[at].here)
+            return (uint16_t)at;
+    }
+    return 0;
+}
+
+static struct queue_site *site_new(struct queue *queue, struct span key, uint64_t hash)
+{
+    struct queue_site *site = calloc(1, sizeof *site + key.n);
+    if (!site)
+        return NULL;
+    list_init(&site->line);
+    site->limit = (uint32_t)queue->settings->connections_per_site;
+    site->home = home_of_new_site(queue);
+    site->key_octets = (uint16_t)key.n;
+    if (key.n)
+        memcpy(site->key, key.p, key.n);
+    if (map_add(&queue->sites, &site->node, hash) == STATUS_OK)
+        return site;
+    free(site);
+    return NULL;
+}
+
+struct queue_site *queue_site_ref(struct queue *queue, struct span key)
+{
+    if (key.n > WIRE_SITE_KEY_MAX)
+        return NULL;
+    uint64_t hash = hash_bytes(key);
+    struct map_node *node = map_find(&queue->sites, hash, site_is, &key);
+    struct queue_site *site = node ? CONTAINER(node, struct queue_site, node) : site_new(queue, key, hash);
+    if (site)
+        site->refs++;
+    return site;
+}
+
+void queue_site_unref(struct queue *queue, struct queue_site *site)
+{
+    if (--site->refs)
+        return;
+    assert(site->out == 0 && site->waiting == 0);
+    heap_remove(&queue->pauses, &site->resume);
+    queue_reason_unref(queue, site->last);
+    map_remove(&queue->sites, &site->node);
+    free(site->out_of);
+    free(site);
+}
+
+uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site)
+{
+    if (site->paused)
+        return 0;
+    if (site->trouble)
+        return 1; /* one goes first to see whether somebody is there again */
+    return site->limit * (uint32_t)queue->settings->messages_ahead;
+}
+
+/* -- lanes -- */
+
+static void lane_let_in(struct queue *queue, struct queue_lane *lane)
+{
+    struct queue_account *account = lane->account;
+    lane->where = QUEUE_LANE_TURN;
+    lane->site->turns++;
+    list_add_last(&account->lanes, &lane->link);
+    if (!list_is_linked(&account->link))
+        list_add_last(&queue->turns, &account->link);
+}
+
+/* Out of wherever it stands. */
+static void lane_take_out(struct queue_lane *lane)
+{
+    list_remove(&lane->link);
+    if (lane->where == QUEUE_LANE_TURN) {
+        struct queue_account *account = lane->account;
+        lane->site->turns--;
+        if (list_is_empty(&account->lanes)) {
+            list_remove(&account->link);
+            account->deficit = MIN(account->deficit, 0); /* nobody saves turns up */
+        }
+    }
+    lane->where = QUEUE_LANE_EMPTY;
+}
+
+static void lane_stand_in_line(struct queue_lane *lane)
+{
+    lane->where = QUEUE_LANE_LINE;
+    list_add_last(&lane->site->line, &lane->link);
+}
+
+static uint32_t places_free(const struct queue *queue, const struct queue_site *site)
+{
+    uint32_t room = queue_site_room(queue, site);
+    uint32_t taken = site->out + site->turns;
+    return room > taken ? room - taken : 0;
+}
+
+/* Lets lanes in from the line while there are places. */
+static void site_admit(struct queue *queue, struct queue_site *site)
+{
+    uint32_t places = places_free(queue, site);
+    while (places-- && !list_is_empty(&site->line)) {
+        struct queue_lane *lane = CONTAINER(site->line.next, struct queue_lane, link);
+        list_remove(&lane->link);
+        lane_let_in(queue, lane);
+    }
+}
+
+struct lane_key {
+    const struct queue_site *site;
+    const struct queue_account *account;
+};
+
+static bool lane_is(const struct map_node *node, const void *key)
+{
+    const struct queue_lane *lane = CONTAINER(node, const struct queue_lane, node);
+    const struct lane_key *wanted = key;
+    return lane->site == wanted->site && lane->account == wanted->account;
+}
+
+static struct queue_lane *lane_new(struct queue *queue, const struct lane_key *key, uint64_t hash)
+{
+    struct queue_lane *lane = slab_take(&queue->lane_slab);
+    if (!lane)
+        return NULL;
+    list_init(&lane->link);
+    list_init(&lane->shares);
+    lane->site = CONTAINER(&key->site->node, struct queue_site, node);
+    lane->account = CONTAINER(&key->account->node, struct queue_account, node);
+    if (map_add(&queue->lanes, &lane->node, hash) != STATUS_OK) {
+        slab_give(&queue->lane_slab, lane);
+        return NULL;
+    }
+    lane->site->refs++;
+    lane->account->refs++;
+    return lane;
+}
+
+static void lane_free(struct queue *queue, struct queue_lane *lane)
+{
+    map_remove(&queue->lanes, &lane->node);
+    queue_account_unref(queue, lane->account);
+    queue_site_unref(queue, lane->site);
+    slab_give(&queue->lane_slab, lane);
+}
+
+enum status queue_lane_join(struct queue *queue, struct queue_site *site, struct queue_share *share)
+{
+    struct lane_key key = { site, share->message->account };
+    uint64_t hash = hash_u64((uintptr_t)key.site ^ hash_u64((uintptr_t)key.account));
+    struct map_node *node = map_find(&queue->lanes, hash, lane_is, &key);
+    struct queue_lane *lane = node ? CONTAINER(node, struct queue_lane, node) : lane_new(queue, &key, hash);
+    if (!lane)
+        return STATUS_MEMORY;
+    list_add_last(&lane->shares, &share->link);
+    share->lane = lane;
+    lane->waiting++;
+    site->waiting++;
+    if (lane->where == QUEUE_LANE_EMPTY) {
+        lane_stand_in_line(lane);
+        site_admit(queue, site);
+    }
+    return STATUS_OK;
+}
+
+void queue_lane_leave(struct queue *queue, struct queue_share *share)
+{
+    struct queue_lane *lane = share->lane;
+    struct queue_site *site = lane->site;
+    list_remove(&share->link);
+    share->lane = NULL;
+    site->waiting--;
+    if (--lane->waiting)
+        return;
+    lane_take_out(lane);
+    if (!list_is_linked(&lane->account->link))
+        lane->account->deficit = 0;
+    site->refs++; /* the lane may have been its last */
+    lane_free(queue, lane);
+    site_admit(queue, site);
+    queue_site_unref(queue, site);
+}
+
+/* -- turns -- */
+
+/* The account whose turn it is. Each round gives every account the same; who spent ahead waits until it is made up. */
+static struct queue_account *account_next(struct queue *queue)
+{
+    for (;;) {
+        struct list *first = list_first(&queue->turns);
+        if (!first)
+            return NULL;
+        struct queue_account *account = CONTAINER(first, struct queue_account, link);
+        if (account->deficit > 0 || first->next == &queue->turns)
+            return account; /* nobody is kept waiting by one who is alone */
+        account->deficit += TURN_RECIPIENTS;
+        list_remove(first);
+        list_add_last(&queue->turns, first);
+    }
+}
+
+struct queue_lane *queue_turn_next(struct queue *queue)
+{
+    struct queue_account *account;
+    while ((account = account_next(queue))) {
+        struct queue_lane *lane = CONTAINER(account->lanes.next, struct queue_lane, link);
+        struct queue_site *site = lane->site;
+        if (site->out < queue_site_room(queue, site))
+            return lane;
+        lane_take_out(lane); /* the site's pace was reduced after it was let in */
+        lane->where = QUEUE_LANE_LINE;
+        list_add_first(&site->line, &lane->link);
+    }
+    return NULL;
+}
+
+void queue_turn_taken(struct queue *queue, struct queue_site *site, struct queue_account *account,
+                      struct queue_lane *lane, uint32_t recipients, unsigned to)
+{
+    if (!site->out_of)
+        site->out_of = calloc(QUEUE_DELIVERIES_MAX, sizeof *site->out_of);
+    if (site->out_of && site->out_of[to] < UINT16_MAX)
+        site->out_of[to]++;
+    site->out++;
+    site->refs++;
+    if (list_is_linked(&account->link)) {
+        bool alone = queue->turns.next == queue->turns.prev;
+        account->deficit = MAX(account->deficit - recipients, alone ? 0 : -(int64_t)WIRE_LEASE_RECIPIENTS_MAX);
+    }
+    if (lane && lane->where == QUEUE_LANE_TURN) {
+        if (list_is_empty(&site->line) && site->out + site->turns <= queue_site_room(queue, site)) {
+            list_remove(&lane->link); /* its next place is free already: the account's other lanes first */
+            list_add_last(&account->lanes, &lane->link);
+            return;
+        }
+        lane_take_out(lane);
+        lane_stand_in_line(lane);
+    }
+    site_admit(queue, site);
+}
+
+/* -- pace -- */
+
+static void site_pause(struct queue *queue, struct queue_site *site, const struct queue_words *words)
+{
+    site->limit = 1;
+    site->busy = 0;
+    if (site->trouble < UINT16_MAX)
+        site->trouble++;
+    const struct queue_reason *reason = words ? queue_reason_ref(queue, words) : NULL;
+    queue_reason_unref(queue, site->last);
+    site->last = reason;
+    int64_t after = queue_pause_ms(queue->settings, site->trouble, queue_random(queue));
+    site->paused = heap_set(&queue->pauses, &site->resume, queue->now_ms + after) == STATUS_OK;
+    if (site->paused && site->trouble == 1)
+        log_info(queue->log, "site-paused", LOG_SPAN("site", queue_site_key(site)), LOG_INT("ms", after),
+                 LOG_SPAN("why", words ? words->text : SPAN_NONE));
+}
+
+static void site_good(struct queue *queue, struct queue_site *site)
+{
+    if (site->trouble)
+        log_info(queue->log, "site-back", LOG_SPAN("site", queue_site_key(site)), LOG_INT("failures", site->trouble));
+    site->trouble = 0;
+    site->busy = 0;
+    if (site->limit < (uint32_t)queue->settings->connections_per_site)
+        site->limit++;
+    if (site->last) {
+        queue_reason_unref(queue, site->last);
+        site->last = NULL;
+    }
+    if (site->paused) { /* a lease from before the pause came through: somebody is there */
+        site->paused = false;
+        heap_remove(&queue->pauses, &site->resume);
+    }
+}
+
+/* The limit is halved once for as many answers as there are connections, not once for each; a site that has enough
+ * of a single connection gets a pause. */
+static void site_busy(struct queue *queue, struct queue_site *site, const struct queue_words *words)
+{
+    if (site->paused || ++site->busy < MAX(site->limit, BUSY_IN_A_ROW))
+        return;
+    site->busy = 0;
+    if (site->limit > 1)
+        site->limit /= 2;
+    else
+        site_pause(queue, site, words);
+}
+
+void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from, enum queue_met met,
+                     const struct queue_words *words)
+{
+    site->out--;
+    if (site->out_of && site->out_of[from])
+        site->out_of[from]--;
+    switch (met) {
+    case QUEUE_MET_GOOD:
+        site_good(queue, site);
+        break;
+    case QUEUE_MET_BUSY:
+        site_busy(queue, site, words);
+        break;
+    case QUEUE_MET_NOBODY:
+        if (!site->paused)
+            site_pause(queue, site, words);
+        break;
+    case QUEUE_MET_NOTHING:
+        break;
+    }
+    site_admit(queue, site);
+    queue_site_unref(queue, site);
+}
+
+void queue_site_resume(struct queue *queue, struct queue_site *site)
+{
+    site->paused = false;
+    heap_remove(&queue->pauses, &site->resume);
+    site_admit(queue, site);
+}
+
+void queue_sites_retune(struct queue *queue)
+{
+    for (MAP_EACH(node, &queue->sites)) {
+        struct queue_site *site = CONTAINER(node, struct queue_site, node);
+        site->limit = site->trouble ? 1 : (uint32_t)queue->settings->connections_per_site;
+        site_admit(queue, site);
+    }
+}
