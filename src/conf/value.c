@@ -269,7 +269,7 @@ void conf_value_write(const struct conf_directive *directive, const void *member
     case CONF_ADDRESS:
     case CONF_ADDRESSES: buf_add_str(ret, conf_address_text(member, text)); break;
     case CONF_NETWORKS: buf_add_str(ret, conf_network_text(member, text)); break;
-    default: assert(!"not a value");
+    default: assert(false && "not a value");
     }
 }
 
