@@ -22,6 +22,7 @@
 #include "mail/status_code.h"
 #include "spool/envelope.h"
 #include "spool/writer.h"
+#include "wire/smtpd_directory.h"
 #include "wire/smtpd_queue.h"
 
 #define INTAKE_PIECES_MAX 64     /* more dropped fields than that make no honest message */
@@ -57,6 +58,11 @@ struct intake_refusal {
     char text[INTAKE_TEXT_MAX];
 };
 
+/* A text inside `texts`, which moves as it grows. */
+struct intake_text {
+    size_t at, n;
+};
+
 struct intake;
 typedef void intake_on_stored(struct intake *intake, enum status status);
 
@@ -73,22 +79,23 @@ struct intake {
 
     /* for the room alone */
     struct buf bytes;            /* the message as it came, or its beginning */
-    struct buf texts;            /* sender, recipients, ORCPTs, From: addresses, one behind the other */
+    struct buf texts;            /* sender, account, recipients, ORCPTs, From: addresses, one behind the other */
+    struct intake_text sender, account;
     struct intake_recipient *recipients;
     uint32_t recipient_room;
-    size_t sender_at, sender_n;
     struct span pieces[INTAKE_PIECES_MAX]; /* into `bytes` */
     size_t piece_count;
-    size_t from_at[INTAKE_FROM_MAX], from_n[INTAKE_FROM_MAX];
+    struct intake_text from[INTAKE_FROM_MAX];
     uint32_t from_count;
     size_t inline_max;
     bool is_big;                 /* over inline_max: FULL was said */
-    bool has_header;             /* intake_header() was well */
     bool at_line_start;
     size_t line;                 /* octets of the line in hand */
     struct buf envelope;
+    struct buf packed;           /* the recipients for the ENQUEUE */
+    int64_t accepted_wall_ms;
+    enum spool_ret ret;
     struct spool_append append;
-    struct spool_envelope stored; /* what intake_announce() says */
     intake_on_stored *on_stored;
 };
 
@@ -118,7 +125,7 @@ const struct span *intake_pieces(const struct intake *intake, size_t *ret_count)
 /* Looks at octets of a big message that do not pass through intake_take(). */
 void intake_scan(struct intake *intake, struct span octets);
 
-/* Makes the envelope. FULL or TOO_LONG: `refusal` is filled. */
+/* Makes the envelope. FULL: `refusal` is filled. */
 MUST_CHECK enum status intake_compose(struct intake *intake, const struct intake_facts *facts);
 /* Hands the record to the log. OK: `on_stored` is called later, from the loop, and with OK the message is safe: the one
  * place where 250 is decided. Until then the intake stays as it is. `file`: NULL when the body is inline. */
