@@ -151,6 +151,9 @@ void tls_session_free(struct tls_session *session)
 {
     if (!session)
         return;
+    /* Many mail servers close without a goodbye; OpenSSL would then hold the session itself to be bad. */
+    if (session->established && !session->failure[0])
+        SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(session->ssl);
     tls_server_unref(session->server);
     tls_client_unref(session->client);
