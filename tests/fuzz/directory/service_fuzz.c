@@ -1,0 +1,94 @@
+/* A hostile smtpd: any questions in any order. Frames in the sample: kind (1 octet), length (2, little-endian), body.
+ *
+ * Passwords are stored in a form that no password fits and that costs nothing, so whoever gets in has found a hole.
+ */
+#include "directory/accounts.h"
+#include "directory/service.h"
+#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct accounts *accounts;
+static struct loop *loop;
+static struct log log_nowhere;
+static struct directory_service *service;
+static char path[] = "/tmp/goniec-fuzz-XXXXXX";
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void tidy(void)
+{
+    directory_service_free(service);
+    accounts_close(accounts);
+    loop_free(loop);
+    char name[64];
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        unlink(name);
+    }
+}
+
+static void begin(void)
+{
+    int fd = mkstemp(path);
+    require(fd >= 0 && secret_init() == STATUS_OK);
+    close(fd);
+    require(accounts_open_to_change(path, -1, -1, &accounts) == STATUS_OK);
+    require(accounts_add(accounts, SPAN("anna@example.org"), SPAN("x"), SPAN(""), 0) == STATUS_OK);
+    require(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example")) == STATUS_OK);
+    loop = loop_new();
+    log_init(&log_nowhere, -1, "directory", LOG_ERROR);
+    struct directory_limits limits = { .threads = 1, .waiting = 8, .remember_ms = 1000 };
+    service = directory_service_new(loop, &log_nowhere, path, &limits);
+    require(loop && service);
+    atexit(tidy);
+}
+
+static void on_answer(void *arg, uint16_t kind, struct span body)
+{
+    struct tell_auth auth;
+    struct tell_challenge challenge;
+    struct tell_verdict verdict;
+    struct tell_mechanisms mechanisms;
+    switch (kind) {
+    case TELL_AUTH: require(tell_auth_get(body, &auth) && auth.result != AUTH_OK && span_is_ascii(auth.text)); break;
+    case TELL_CHALLENGE: require(tell_challenge_get(body, &challenge)); break;
+    case TELL_VERDICT:
+        require(tell_verdict_get(body, &verdict) && span_is_ascii(verdict.text));
+        require(span_find(verdict.text, '\n') == verdict.text.n && span_find(verdict.text, '\r') == verdict.text.n);
+        break;
+    default: require(kind == TELL_MECHANISMS && tell_mechanisms_get(body, &mechanisms));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!service)
+        begin();
+    struct directory_peer *peer = directory_peer_new(service, on_answer, NULL);
+    require(peer);
+    while (size >= 3) {
+        uint16_t kind = data[0];
+        size_t length = MIN((size_t)data[1] | (size_t)data[2] << 8, size - 3);
+        uint8_t *exact = malloc(length ? length : 1); /* so that the sanitizer sees one octet too far */
+        require(exact);
+        memcpy(exact, data + 3, length);
+        enum status status = directory_peer_feed(peer, kind, span_of(exact, length));
+        free(exact);
+        if (status != STATUS_OK)
+            break; /* where a real one is cut off */
+        data += 3 + length;
+        size -= 3 + length;
+        loop_turn(loop, 0);
+    }
+    directory_peer_free(peer);
+    loop_turn(loop, 0);
+    return 0;
+}
