@@ -1,0 +1,292 @@
+#include "spool/store.h"
+#include "spool/reader.h"
+#include "spool_sample.h"
+#include "test.h"
+
+/* A store and all that it said. */
+struct scene {
+    struct simdisk *disk;
+    struct loop *loop;
+    struct spool_store *store;
+    unsigned reports, readies, lows;
+    uint32_t released;
+    bool low;
+    char last[512];
+};
+
+static void on_report(void *arg, const char *name, const char *what)
+{
+    struct scene *scene = arg;
+    scene->reports++;
+    snprintf(scene->last, sizeof scene->last, "%s: %s", name, what);
+}
+static void on_ready(void *arg) { ((struct scene *)arg)->readies++; }
+static void on_released(void *arg, uint32_t segment) { ((struct scene *)arg)->released = segment; }
+static void on_low(void *arg, bool low)
+{
+    ((struct scene *)arg)->low = low;
+    ((struct scene *)arg)->lows++;
+}
+static const struct spool_store_events events = { on_report, on_ready, on_released, on_low };
+
+static enum status open_store(struct scene *scene)
+{
+    struct spool_store_settings settings = { .ops = &scene->disk->ops, .segment_octets = SAMPLE_OCTETS,
+                                             .reserve_octets = 1u << 20, .ahead = 2, .keep_most = 3, .no_thread = true };
+    return spool_store_open(scene->loop, "spool", &settings, &events, scene, &scene->store);
+}
+
+static struct scene *scene_new(void)
+{
+    struct scene *scene = calloc(1, sizeof *scene);
+    scene->disk = simdisk_new(1);
+    scene->loop = loop_new();
+    assert_int_equal(open_store(scene), STATUS_OK);
+    return scene;
+}
+
+static void turns(struct scene *scene)
+{
+    for (unsigned i = 0; i < 8; i++)
+        loop_turn(scene->loop, 0);
+}
+
+static void reopen(struct scene *scene)
+{
+    spool_store_free(scene->store);
+    scene->store = NULL;
+    assert_int_equal(open_store(scene), STATUS_OK);
+}
+
+static void scene_free(struct scene *scene)
+{
+    spool_store_free(scene->store);
+    loop_free(scene->loop);
+    simdisk_free(scene->disk);
+    free(scene);
+}
+
+static int file_in(struct scene *scene, const char *dir, const char *name, int flags)
+{
+    const struct spool_ops *ops = &scene->disk->ops;
+    int top = ops->openat(ops, AT_FDCWD, "spool", 0, 0), sub = ops->openat(ops, top, dir, 0, 0);
+    return ops->openat(ops, sub, name, flags, 0600);
+}
+
+static void makes_ahead_and_hands_out(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t number;
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_AGAIN);
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_true(scene->readies >= 2);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 5, &fd, &number), STATUS_OK);
+    struct spool_segment segment;
+    assert_int_equal(spool_segment_read(&scene->disk->ops, fd, &segment), STATUS_OK);
+    assert_int_equal(segment.number, number);
+    assert_int_equal(segment.use, SPOOL_MESSAGES);
+    assert_int_equal(segment.writer, 5);
+    assert_int_equal(segment.octets, SAMPLE_OCTETS);
+    assert_int_equal(spool_store_segment(scene->store, number)->epoch, segment.epoch);
+    assert_int_equal(scene->reports, 0);
+    scene_free(scene);
+}
+
+static void released_segments_begin_a_new_life(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t number;
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+    struct spool_segment before = *spool_store_segment(scene->store, number);
+    struct spool_log log;
+    spool_log_init(&log, &scene->disk->ops);
+    assert_int_equal(spool_log_open(&log, fd), STATUS_OK);
+    assert_int_equal(sample_commit(&log, 10, 3, 100, NULL), STATUS_OK);
+    spool_log_done(&log);
+
+    reopen(scene);
+    struct seen seen = { 0 };
+    assert_int_equal(spool_store_segment(scene->store, number)->use, SPOOL_MESSAGES);
+    assert_int_equal(spool_store_scan(scene->store, number, 0, seen_record, &seen), STATUS_OK);
+    assert_int_equal(seen.count, 3);
+    spool_store_release(scene->store, number);
+    turns(scene);
+    assert_int_equal(scene->released, number);
+    const struct spool_segment *after = spool_store_segment(scene->store, number);
+    assert_int_equal(after->use, SPOOL_EMPTY);
+    assert_int_equal(after->epoch, before.epoch + 1);
+    assert_true(after->salt != before.salt);
+
+    simdisk_crash(scene->disk); /* it was synced before on_released */
+    reopen(scene);
+    assert_int_equal(spool_store_segment(scene->store, number)->use, SPOOL_EMPTY);
+    scene_free(scene);
+}
+
+static void low_disk_and_back(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t number;
+    scene->disk->room = 1000;
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_true(scene->low);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_FULL);
+    scene->disk->room = 1u << 30;
+    spool_store_start(scene->store); /* as the next look at the disk */
+    turns(scene);
+    assert_false(scene->low);
+    assert_int_equal(scene->lows, 2);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+    scene_free(scene);
+}
+
+static void a_full_disk_leaves_nothing_half_made(void **state)
+{
+    for (unsigned step = 1; step < 8; step++) {
+        struct scene *scene = scene_new();
+        scene->disk->fail_at = scene->disk->steps + step;
+        scene->disk->fail_errno = ENOSPC;
+        spool_store_start(scene->store);
+        turns(scene);
+        reopen(scene);
+        spool_store_start(scene->store);
+        turns(scene);
+        int fd;
+        uint32_t number;
+        assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+        scene_free(scene);
+    }
+}
+
+static void foreign_files_are_reported_and_left(void **state)
+{
+    struct scene *scene = scene_new();
+    file_in(scene, "segments", "notes.txt", O_CREAT | O_RDWR);
+    file_in(scene, "segments", "0000002a.seg", O_CREAT | O_RDWR);
+    reopen(scene);
+    assert_int_equal(scene->reports, 2);
+    assert_true(file_in(scene, "segments", "notes.txt", O_RDWR) >= 0);
+    assert_true(file_in(scene, "segments", "0000002a.seg", O_RDWR) >= 0);
+    assert_null(spool_store_segment(scene->store, 0x2a));
+    scene_free(scene);
+}
+
+/* As a later goniec might write it: well signed, version 2. */
+static void a_newer_version_is_refused(void **state)
+{
+    struct scene *scene = scene_new();
+    spool_store_start(scene->store);
+    turns(scene);
+    int fd = file_in(scene, "segments", "00000000.seg", O_RDWR);
+    assert_true(fd >= 0);
+    uint8_t *octets = scene->disk->files[scene->disk->fds[fd]].now;
+    octets[8] = 2;
+    uint32_t check = crc32c(0, octets, 60);
+    memcpy(octets + 60, &check, 4);
+    spool_store_free(scene->store);
+    scene->store = NULL;
+    assert_int_equal(open_store(scene), STATUS_DENIED);
+    assert_non_null(strstr(scene->last, "newer version"));
+    scene_free(scene);
+}
+
+static void damage_goes_to_quarantine(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t number;
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+    struct spool_log log;
+    struct spool_place places[3];
+    spool_log_init(&log, &scene->disk->ops);
+    assert_int_equal(spool_log_open(&log, fd), STATUS_OK);
+    assert_int_equal(sample_commit(&log, 10, 3, 100, places), STATUS_OK);
+    assert_int_equal(sample_commit(&log, 20, 1, 100, NULL), STATUS_OK);
+    scene->disk->files[scene->disk->fds[fd]].now[places[1].offset + 70] ^= 4;
+    struct seen seen = { 0 };
+    assert_int_equal(spool_store_scan(scene->store, number, 0, seen_record, &seen), STATUS_OK);
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(scene->reports, 1);
+    assert_non_null(strstr(scene->last, "copied to quarantine/"));
+    assert_int_equal(spool_store_scan(scene->store, number, 0, seen_record, &seen), STATUS_OK);
+    assert_non_null(strstr(scene->last, "was copied before"));
+    spool_log_done(&log);
+    scene_free(scene);
+}
+
+static bool keep_none(void *arg, uint64_t number) { return false; }
+static bool keep_one(void *arg, uint64_t number) { return number == *(uint64_t *)arg; }
+
+static void bodies_come_and_go(void **state)
+{
+    struct scene *scene = scene_new();
+    uint64_t first, second;
+    int fd;
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_int_equal(spool_store_body_take(scene->store, &first, &fd), STATUS_OK);
+    assert_int_equal(spool_store_body_take(scene->store, &second, &fd), STATUS_OK);
+    assert_true(second > first);
+    assert_int_equal(spool_pwrite_all(&scene->disk->ops, fd, "text", 4, 0), STATUS_OK);
+    assert_int_equal(spool_fdatasync(&scene->disk->ops, fd), STATUS_OK);
+    reopen(scene);
+    spool_store_bodies(scene->store, keep_one, &second);
+    assert_int_equal(spool_store_body_read_fd(scene->store, first, &fd), STATUS_NOT_FOUND);
+    assert_int_equal(spool_store_body_read_fd(scene->store, second, &fd), STATUS_OK);
+    spool_store_body_remove(scene->store, second);
+    turns(scene);
+    assert_int_equal(spool_store_body_read_fd(scene->store, second, &fd), STATUS_NOT_FOUND);
+    spool_store_bodies(scene->store, keep_none, NULL);
+    scene_free(scene);
+}
+
+/* The real directory: whose it is and who may look into it. */
+static void a_real_directory_must_be_ours(void **state)
+{
+    char path[] = "/tmp/spool-test-XXXXXX", inside[64];
+    assert_non_null(mkdtemp(path));
+    snprintf(inside, sizeof inside, "%s/spool", path);
+    struct scene *scene = calloc(1, sizeof *scene);
+    scene->disk = simdisk_new(1);
+    scene->loop = loop_new();
+    struct spool_store_settings settings = { .segment_octets = SAMPLE_OCTETS, .reserve_octets = 1 };
+    assert_int_equal(spool_store_open(scene->loop, inside, &settings, &events, scene, &scene->store), STATUS_OK);
+    spool_store_start(scene->store);
+    while (scene->readies < 2)
+        loop_turn(scene->loop, -1);
+    struct spool_store *second = NULL;
+    assert_int_equal(spool_store_open(scene->loop, inside, &settings, &events, scene, &second), STATUS_EXISTS);
+    spool_store_free(scene->store);
+    scene->store = NULL;
+    assert_int_equal(chmod(inside, 0755), 0);
+    assert_int_equal(spool_store_open(scene->loop, inside, &settings, &events, scene, &scene->store), STATUS_DENIED);
+    char command[128];
+    snprintf(command, sizeof command, "rm -r %s", path);
+    assert_int_equal(system(command), 0);
+    scene_free(scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makes_ahead_and_hands_out),
+        cmocka_unit_test(released_segments_begin_a_new_life),
+        cmocka_unit_test(low_disk_and_back),
+        cmocka_unit_test(a_full_disk_leaves_nothing_half_made),
+        cmocka_unit_test(foreign_files_are_reported_and_left),
+        cmocka_unit_test(a_newer_version_is_refused),
+        cmocka_unit_test(damage_goes_to_quarantine),
+        cmocka_unit_test(bodies_come_and_go),
+        cmocka_unit_test(a_real_directory_must_be_ours),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
