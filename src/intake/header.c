@@ -143,21 +143,18 @@ static enum status walk_fields(struct walk *walk, struct span header)
 static enum status drop_from(struct walk *walk)
 {
     struct intake *intake = walk->intake;
-    const char *begin = walk->from.all.p, *end = begin + walk->from.all.n;
-    for (size_t i = 0; i < intake->piece_count; i++) {
-        struct span piece = intake->pieces[i];
-        if (begin < piece.p || end > piece.p + piece.n)
-            continue;
-        intake->pieces[i] = span_of(piece.p, (size_t)(begin - piece.p));
-        struct span behind = span_of(end, (size_t)(piece.p + piece.n - end));
-        if (behind.n == 0)
-            return STATUS_OK;
-        if (intake->piece_count == INTAKE_PIECES_MAX)
-            return piece_add(intake, behind);
-        memmove(intake->pieces + i + 2, intake->pieces + i + 1, (intake->piece_count - i - 1) * sizeof *intake->pieces);
-        intake->pieces[i + 1] = behind;
-        intake->piece_count++;
-        return STATUS_OK;
+    struct span old[INTAKE_PIECES_MAX], gone = walk->from.all;
+    size_t count = intake->piece_count;
+    memcpy(old, intake->pieces, count * sizeof *old);
+    intake->piece_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool holds = gone.p >= old[i].p && gone.p < old[i].p + old[i].n;
+        size_t before = holds ? (size_t)(gone.p - old[i].p) : old[i].n;
+        enum status status = piece_add(intake, span_head(old[i], before));
+        if (status == STATUS_OK && holds)
+            status = piece_add(intake, span_from(old[i], before + gone.n));
+        if (status != STATUS_OK)
+            return status;
     }
     return STATUS_OK;
 }
