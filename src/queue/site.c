@@ -7,6 +7,7 @@
 
 /* Recipients that an account may lease in each round; smaller is fairer, larger is quicker. */
 #define TURN_RECIPIENTS 16
+#define LINE_RECIPIENTS 4 /* the same for the lanes in a site's line */
 #define BUSY_IN_A_ROW 4u
 
 static bool site_is(const struct map_node *node, const void *key)
@@ -105,7 +106,10 @@ static void lane_take_out(struct queue_lane *lane)
 static void lane_stand_in_line(struct queue_lane *lane)
 {
     lane->where = QUEUE_LANE_LINE;
-    list_add_last(&lane->site->line, &lane->link);
+    if (lane->deficit > 0)
+        list_add_first(&lane->site->line, &lane->link); /* its turn goes on */
+    else
+        list_add_last(&lane->site->line, &lane->link);
 }
 
 static uint32_t places_free(const struct queue *queue, const struct queue_site *site)
@@ -115,12 +119,27 @@ static uint32_t places_free(const struct queue *queue, const struct queue_site *
     return room > taken ? room - taken : 0;
 }
 
+/* The lane that a free place goes to: the first that has not spent ahead. Those it passes are given something and
+ * stand behind. */
+static struct queue_lane *line_first(struct queue_site *site)
+{
+    for (;;) {
+        struct list *first = site->line.next;
+        struct queue_lane *lane = CONTAINER(first, struct queue_lane, link);
+        if (lane->deficit > 0 || first->next == &site->line)
+            return lane;
+        lane->deficit += LINE_RECIPIENTS;
+        list_remove(first);
+        list_add_last(&site->line, first);
+    }
+}
+
 /* Lets lanes in from the line while there are places. */
 static void site_admit(struct queue *queue, struct queue_site *site)
 {
     uint32_t places = places_free(queue, site);
     while (places-- && !list_is_empty(&site->line)) {
-        struct queue_lane *lane = CONTAINER(site->line.next, struct queue_lane, link);
+        struct queue_lane *lane = line_first(site);
         list_remove(&lane->link);
         lane_let_in(queue, lane);
     }
@@ -145,6 +164,7 @@ static struct queue_lane *lane_new(struct queue *queue, const struct lane_key *k
         return NULL;
     list_init(&lane->link);
     list_init(&lane->shares);
+    lane->deficit = 1; /* a lone letter goes as soon as it stands in front */
     lane->site = CONTAINER(&key->site->node, struct queue_site, node);
     lane->account = CONTAINER(&key->account->node, struct queue_account, node);
     if (map_add(&queue->lanes, &lane->node, hash) != STATUS_OK) {
@@ -177,7 +197,8 @@ enum status queue_lane_join(struct queue *queue, struct queue_site *site, struct
     lane->waiting++;
     site->waiting++;
     if (lane->where == QUEUE_LANE_EMPTY) {
-        lane_stand_in_line(lane);
+        lane->where = QUEUE_LANE_LINE;
+        list_add_last(&site->line, &lane->link);
         site_admit(queue, site);
     }
     return STATUS_OK;
@@ -246,6 +267,10 @@ void queue_turn_taken(struct queue *queue, struct queue_site *site, struct queue
     if (list_is_linked(&account->link)) {
         bool alone = queue->turns.next == queue->turns.prev;
         account->deficit = MAX(account->deficit - recipients, alone ? 0 : -(int64_t)WIRE_LEASE_RECIPIENTS_MAX);
+    }
+    if (lane) {
+        bool others = lane->where == QUEUE_LANE_LINE || site->turns > 1 || !list_is_empty(&site->line);
+        lane->deficit = MAX(lane->deficit - (int32_t)recipients, others ? -(int32_t)WIRE_LEASE_RECIPIENTS_MAX : 0);
     }
     if (lane && lane->where == QUEUE_LANE_TURN) {
         if (list_is_empty(&site->line) && site->out + site->turns <= queue_site_room(queue, site)) {

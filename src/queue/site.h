@@ -4,7 +4,7 @@
  * a pause while nobody there answers. An account's mail for a site waits in a lane. Turns are fair twice:
  *   - over the whole house, accounts take turns by deficit round robin, counted in recipients, so that one who
  *     writes to 20,000 sites does not stand before one who writes to one;
- *   - at a site that is full, its lanes stand in line, and a free place goes to the first of them.
+ *   - at a site that is full, its lanes stand in line, and a free place goes to the first of them, by the same rule.
  * Never more lanes of a site are let into the accounts' rings than it has places free: whoever is let in gets one,
  * and nothing is ever looked through.
  */
@@ -24,6 +24,7 @@ struct queue_lane {
     struct queue_site *site;
     struct queue_account *account;
     uint32_t waiting;          /* shares */
+    int32_t deficit;           /* recipients that it had ahead of the others in the line, if negative */
     enum queue_lane_where where;
 };
 

@@ -1,0 +1,373 @@
+#include "play.h"
+
+static void test_one_message_goes(void **state)
+{
+    struct play *play = play_new();
+    uint64_t id = play_arrive(play, "anna", "0bob@Example.NET");
+    assert_int_equal(play->queue.by_place[QUEUE_RESOLVING], 1);
+    play_delivery(play, 0, 10);
+    assert_int_equal(play->resolve_count, 1);
+    assert_string_equal(play->resolves[0].domain, "example.net");
+    play_resolve_all(play, "mx.example.net");
+    assert_int_equal(play->grant_count, 1);
+    assert_int_equal(play->grants[0].id, id);
+    assert_string_equal(play->grants[0].site, "mx.example.net");
+    assert_int_equal(play->grants[0].attempt, 1);
+    assert_int_equal(play->grants[0].connections, 20);
+    play_deliver(play, &play->grants[0]);
+    assert_null(queue_message_find(&play->queue, id));
+    assert_int_equal(play->queue.recipients, 0);
+    assert_int_equal(play->record_count, 1);
+    assert_int_equal(play->records[0].kind, QUEUE_ENTRY_ENDED);
+    queue_segment_sealed(&play->queue, queue_segment_find(&play->queue, 1));
+    assert_int_equal(play->empties, 1);
+    play_free(play);
+}
+
+static void test_domains_of_one_site_share_a_lease(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    assert_int_equal(play_arrive_as(play, play_id(play), "a", "s@x",
+                                    (const char *const[]){ "0a@one.example", "0b@two.example", "0c@ONE.example", NULL }),
+                     STATUS_OK);
+    assert_int_equal(play->resolve_count, 2);
+    play->queue.credit = 0; /* hold back until both are known */
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 0);
+    play->queue.credit = 10;
+    queue_pump(&play->queue);
+    assert_int_equal(play->grant_count, 1);
+    assert_int_equal(play->grants[0].count, 3);
+    play_deliver(play, &play->grants[0]);
+    assert_int_equal(play->queue.recipients, 0);
+    play_free(play);
+}
+
+static void test_transactions_are_bounded(void **state)
+{
+    struct play *play = play_new();
+    play->settings.recipients_per_transaction = 100;
+    play_delivery(play, 0, 10);
+    static char texts[250][32];
+    const char *list[251] = { 0 };
+    for (int i = 0; i < 250; i++) {
+        snprintf(texts[i], sizeof texts[i], "0r%d@example.net", i);
+        list[i] = texts[i];
+    }
+    assert_int_equal(play_arrive_as(play, play_id(play), "a", "s@x", list), STATUS_OK);
+    play_resolve_all(play, NULL);
+    assert_int_equal(play->grant_count, 3);
+    assert_int_equal(play->grants[0].count + play->grants[1].count + play->grants[2].count, 250);
+    assert_int_equal(play->grants[0].count, 100);
+    assert_int_equal(play->grants[1].first, 100);
+    for (int i = 0; i < 3; i++)
+        play_deliver(play, &play->grants[i]);
+    assert_int_equal(play->queue.recipients, 0);
+    play_free(play);
+}
+
+static void test_retries_grow_and_expire(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 1000);
+    play_arrive(play, "anna", "0bob@example.net");
+    play_resolve_all(play, "mx");
+    const int64_t minutes[] = { 5, 10, 20, 40, 80, 160, 240, 240 };
+    for (size_t i = 0; i < ARRAY_LEN(minutes); i++) {
+        assert_int_equal(play->grant_count, i + 1);
+        assert_int_equal(play->grants[i].attempt, i + 1);
+        play_outcome(play, &play->grants[i], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+        int64_t due = play->now + minutes[i] * TIME_MINUTE_MS;
+        play_until(play, due - 1);
+        play_resolve_all(play, "mx");
+        assert_int_equal(play->grant_count, i + 1);
+        play_until(play, due);
+        play_resolve_all(play, "mx"); /* the answer is an hour old */
+    }
+    play_outcome(play, &play->grants[play->grant_count - 1], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    size_t before = play->report_count;
+    assert_int_equal(before, 1); /* the delay notice */
+    play_until(play, START_MS + 5 * TIME_DAY_MS - 1);
+    for (size_t round = 0; play->resolve_count; round++) {
+        play_resolve_all(play, "mx");
+        play_outcome(play, &play->grants[play->grant_count - 1], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    }
+    play_until(play, START_MS + 5 * TIME_DAY_MS);
+    assert_int_equal(play->report_count, before + 1);
+    struct queue_report *report = play->reports[before];
+    assert_int_equal(report->kind, QUEUE_REPORT_FAILED);
+    assert_true(report->expired);
+    assert_int_equal(report->count, 1);
+    struct queue_words words = queue_reason_words(report->told[0].reason);
+    assert_int_equal(words.code, 450);
+    assert_true(span_eq(words.text, SPAN("later")));
+    assert_int_equal(play->queue.recipients, 1); /* not over before the report is stored */
+    queue_reported(&play->queue, play->now, report, STATUS_OK);
+    play->reports[before] = NULL;
+    assert_int_equal(play->queue.recipients, 0);
+    play_free(play);
+}
+
+static void test_delay_notice_once_where_allowed(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 1000);
+    assert_int_equal(play_arrive_as(play, play_id(play), "a", "s@x",
+                                    (const char *const[]){ "0a@x.example", "1never@x.example", "4fail@x.example",
+                                                           "8delay@y.example", NULL }), STATUS_OK);
+    size_t seen = 0;
+    for (int i = 0; i < 40; i++) {
+        play_resolve_all(play, NULL);
+        for (; seen < play->grant_count; seen++)
+            play_outcome(play, &play->grants[seen], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+        play_until(play, play->now + 20 * TIME_MINUTE_MS);
+    }
+    assert_int_equal(play->report_count, 1);
+    assert_int_equal(play->reports[0]->kind, QUEUE_REPORT_DELAYED);
+    assert_int_equal(play->reports[0]->count, 2);
+    assert_int_equal(play->reports[0]->told[0].index, 0);
+    assert_int_equal(play->reports[0]->told[1].index, 3);
+    play_free(play);
+}
+
+static void test_failure_and_notify(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    uint64_t id = play_id(play);
+    assert_int_equal(play_arrive_as(play, id, "a", "s@x",
+                                    (const char *const[]){ "0a@x.example", "1never@x.example", "2success@x.example",
+                                                           "4fail@x.example", NULL }), STATUS_OK);
+    play_resolve_all(play, "mx");
+    play_outcome(play, &play->grants[0], OUTCOME_FAILED, TROUBLE_NONE, 550, "no such user");
+    assert_int_equal(play->report_count, 1);
+    struct queue_report *report = play->reports[0];
+    assert_int_equal(report->count, 2); /* one report for all of the lease */
+    assert_int_equal(report->told[0].index, 0);
+    assert_int_equal(report->told[1].index, 3);
+    assert_int_equal(play->queue.recipients, 2);
+    assert_int_equal(play->queue.by_place[QUEUE_REPORTING], 2);
+    queue_reported(&play->queue, play->now, report, STATUS_IO); /* the disk is full: again later */
+    play_until(play, play->now + 10000);
+    assert_int_equal(play->report_count, 2);
+    assert_ptr_equal(play->reports[1], report);
+    queue_reported(&play->queue, play->now, report, STATUS_OK);
+    assert_null(queue_message_find(&play->queue, id));
+    play->report_count = 0;
+    play_free(play);
+}
+
+static void test_success_reports(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    uint64_t id = play_id(play);
+    assert_int_equal(play_arrive_as(play, id, "a", "s@x",
+                                    (const char *const[]){ "2yes@x.example", "0no@x.example", NULL }), STATUS_OK);
+    play_resolve_all(play, "mx");
+    play_outcome(play, &play->grants[0], OUTCOME_RELAYED, TROUBLE_NONE, 250, "queued");
+    assert_int_equal(play->report_count, 1);
+    assert_int_equal(play->reports[0]->kind, QUEUE_REPORT_RELAYED);
+    assert_int_equal(play->reports[0]->count, 1);
+    assert_int_equal(play->records[0].kind, QUEUE_ENTRY_OWED);
+    assert_int_equal(play->records[1].kind, QUEUE_ENTRY_ENDED);
+    queue_reported(&play->queue, play->now, play->reports[0], STATUS_OK);
+    assert_null(queue_message_find(&play->queue, id));
+    play->report_count = 0;
+    play_free(play);
+}
+
+static void test_no_bounce_of_a_bounce(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    assert_int_equal(play_arrive_as(play, play_id(play), "", "", (const char *const[]){ "0a@x.example", NULL }), STATUS_OK);
+    play_resolve_all(play, "mx");
+    play_outcome(play, &play->grants[0], OUTCOME_FAILED, TROUBLE_NONE, 550, "no");
+    assert_int_equal(play->report_count, 0);
+    assert_int_equal(play->queue.recipients, 0);
+
+    play->queue.postmaster = SPAN("postmaster@x.example");
+    assert_int_equal(play_arrive_as(play, play_id(play), "", "", (const char *const[]){ "0a@x.example", NULL }), STATUS_OK);
+    play_outcome(play, &play->grants[1], OUTCOME_FAILED, TROUBLE_NONE, 550, "no");
+    assert_int_equal(play->report_count, 1);
+    assert_true(play->reports[0]->to_postmaster);
+    queue_reported(&play->queue, play->now, play->reports[0], STATUS_OK);
+    assert_int_equal(play_arrive_as(play, play_id(play), "", "",
+                                    (const char *const[]){ "0postmaster@x.example", NULL }), STATUS_OK);
+    play_outcome(play, &play->grants[2], OUTCOME_FAILED, TROUBLE_NONE, 550, "no");
+    assert_int_equal(play->report_count, 1); /* and never round in circles */
+    assert_int_equal(play->queue.recipients, 0);
+    play->report_count = 0;
+    play_free(play);
+}
+
+static void test_mixed_outcome_splits(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    uint64_t id = play_id(play);
+    assert_int_equal(play_arrive_as(play, id, "a", "s@x",
+                                    (const char *const[]){ "0a@x.example", "0b@x.example", "0c@x.example", NULL }),
+                     STATUS_OK);
+    play_resolve_all(play, "mx");
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(1000);
+    const uint8_t results[] = { OUTCOME_DEFERRED, OUTCOME_FAILED, OUTCOME_DELIVERED };
+    for (uint32_t i = 0; i < 3; i++)
+        outcome_recipient_put(&packed, &(struct outcome_recipient){ .index = i, .result = results[i], .code = 400,
+                                                                    .text = SPAN("words") });
+    struct lease_outcome outcome = { .lease = play->grants[0].lease, .recipient_count = 3,
+                                     .recipients = buf_span(&packed) };
+    assert_int_equal(queue_outcome(&play->queue, play->now, 0, &outcome), STATUS_OK);
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 1);
+    assert_int_equal(play->queue.by_place[QUEUE_REPORTING], 1);
+    assert_int_equal(play->queue.recipients, 2);
+    assert_int_equal(play->report_count, 1);
+    queue_reported(&play->queue, play->now, play->reports[0], STATUS_OK);
+    play_until(play, play->now + 5 * TIME_MINUTE_MS);
+    assert_int_equal(play->grant_count, 2);
+    assert_int_equal(play->grants[1].count, 1);
+    assert_int_equal(play->grants[1].first, 0);
+    assert_int_equal(play->grants[1].attempt, 2);
+    play->report_count = 0;
+    play_free(play);
+}
+
+static void test_hostile_outcomes(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    play_delivery(play, 1, 10);
+    uint64_t id = play_arrive(play, "a", "0a@x.example");
+    play_resolve_all(play, "mx");
+    struct play_grant grant = play->grants[0];
+    struct lease_outcome outcome = { .lease = 12345 };
+    assert_int_equal(queue_outcome(&play->queue, play->now, grant.delivery, &outcome), STATUS_NOT_FOUND);
+    outcome.lease = grant.lease;
+    assert_int_equal(queue_outcome(&play->queue, play->now, !grant.delivery, &outcome), STATUS_NOT_FOUND);
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(1000);
+    outcome_recipient_put(&packed, &(struct outcome_recipient){ .index = 7, .result = OUTCOME_DELIVERED });
+    outcome.recipient_count = 1;
+    outcome.recipients = buf_span(&packed);
+    assert_int_equal(queue_outcome(&play->queue, play->now, grant.delivery, &outcome), STATUS_DAMAGED);
+    assert_non_null(queue_message_find(&play->queue, id)); /* what was not said clearly did not happen */
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 1);
+    assert_int_equal(queue_outcome(&play->queue, play->now, grant.delivery, &outcome), STATUS_NOT_FOUND);
+    assert_int_equal(queue_credit(&play->queue, play->now, 0, UINT32_MAX), STATUS_DAMAGED);
+    assert_int_equal(queue_credit(&play->queue, play->now, 9, 1), STATUS_NOT_FOUND);
+    play_free(play);
+}
+
+static void test_hostile_arrivals(void **state)
+{
+    struct play *play = play_new();
+    uint64_t id = play_arrive(play, "a", "0a@x.example");
+    const char *const one[] = { "0a@x.example", NULL };
+    assert_int_equal(play_arrive_as(play, id, "a", "s@x", one), STATUS_EXISTS);
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(1000);
+    writer_recipient_put(&packed, &(struct writer_recipient){ 0, SPAN("a@b") });
+    struct queue_arrival good = { .id = 5, .segment = 1, .offset = 0, .length = 64, .recipient_count = 1,
+                                  .recipients = buf_span(&packed) };
+    struct queue_arrival bad = good;
+    bad.segment = 2;
+    assert_int_equal(queue_arrived(&play->queue, play->now, &bad), STATUS_NOT_FOUND);
+    bad = good;
+    bad.recipient_count = 2;
+    assert_int_equal(queue_arrived(&play->queue, play->now, &bad), STATUS_DAMAGED);
+    bad = good;
+    bad.offset = UINT32_MAX;
+    assert_int_equal(queue_arrived(&play->queue, play->now, &bad), STATUS_DAMAGED);
+    bad = good;
+    bad.length = UINT32_MAX;
+    assert_int_equal(queue_arrived(&play->queue, play->now, &bad), STATUS_DAMAGED);
+    bad = good;
+    bad.id = 0;
+    assert_int_equal(queue_arrived(&play->queue, play->now, &bad), STATUS_DAMAGED);
+    assert_int_equal(play->queue.recipients, 1);
+    assert_int_equal(queue_arrived(&play->queue, play->now, &good), STATUS_OK);
+    play_free(play);
+}
+
+static void test_lost_leases_wait_again(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    uint64_t id = play_arrive(play, "a", "0a@x.example");
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->queue.by_place[QUEUE_LEASED], 1);
+    play_arrive(play, "a", "0a@y.example"); /* asked of the one that dies */
+    queue_delivery_gone(&play->queue, play->now, 0);
+    assert_int_equal(play->queue.by_place[QUEUE_LEASED], 0);
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 1);
+    assert_int_equal(play->queue.credit, 0);
+    play->resolve_count = 0;
+    play_until(play, play->now + 2000);
+    assert_int_equal(play->grant_count, 1);
+    play_delivery(play, 1, 10);
+    assert_int_equal(play->grant_count, 2);
+    assert_int_equal(play->grants[1].id, id);
+    assert_int_equal(play->grants[1].delivery, 1);
+    assert_int_equal(play->resolve_count, 1);
+    assert_string_equal(play->resolves[0].domain, "y.example");
+    assert_int_equal(play->resolves[0].delivery, 1);
+    play_free(play);
+}
+
+static void test_unroutable(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    play_arrive(play, "a", "0a@none.example");
+    struct lease_resolved no = { .token = play->resolves[0].token, .result = RESOLVE_DEFERRED, .text = SPAN("SERVFAIL") };
+    assert_int_equal(queue_resolved(&play->queue, play->now, 0, &no), STATUS_OK);
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 1);
+    play_until(play, play->now + 5 * TIME_MINUTE_MS);
+    assert_int_equal(play->resolve_count, 2);
+    no = (struct lease_resolved){ .token = play->resolves[1].token, .result = RESOLVE_FAILED, .code = 550,
+                                  .enhanced = { 5, 1, 2 }, .text = SPAN("no such domain") };
+    assert_int_equal(queue_resolved(&play->queue, play->now, 0, &no), STATUS_OK);
+    assert_int_equal(queue_resolved(&play->queue, play->now, 0, &no), STATUS_NOT_FOUND);
+    assert_int_equal(play->report_count, 1);
+    queue_reported(&play->queue, play->now, play->reports[0], STATUS_OK);
+    assert_int_equal(play->queue.recipients, 0);
+    play->report_count = 0;
+    play_free(play);
+}
+
+static void test_routes_are_asked_again_after_a_change(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    play_arrive(play, "a", "0a@x.example");
+    play_resolve_all(play, "old");
+    play_outcome(play, &play->grants[0], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    queue_settings_changed(&play->queue, play->now);
+    play_until(play, play->now + 5 * TIME_MINUTE_MS);
+    assert_int_equal(play->grant_count, 1);
+    play_resolve_all(play, "new");
+    assert_int_equal(play->grant_count, 2);
+    assert_string_equal(play->grants[1].site, "new");
+    play_free(play);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_message_goes),
+        cmocka_unit_test(test_domains_of_one_site_share_a_lease),
+        cmocka_unit_test(test_transactions_are_bounded),
+        cmocka_unit_test(test_retries_grow_and_expire),
+        cmocka_unit_test(test_delay_notice_once_where_allowed),
+        cmocka_unit_test(test_failure_and_notify),
+        cmocka_unit_test(test_success_reports),
+        cmocka_unit_test(test_no_bounce_of_a_bounce),
+        cmocka_unit_test(test_mixed_outcome_splits),
+        cmocka_unit_test(test_hostile_outcomes),
+        cmocka_unit_test(test_hostile_arrivals),
+        cmocka_unit_test(test_lost_leases_wait_again),
+        cmocka_unit_test(test_unroutable),
+        cmocka_unit_test(test_routes_are_asked_again_after_a_change),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
