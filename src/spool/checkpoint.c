@@ -129,17 +129,24 @@ static void on_end(struct job *job)
 }
 
 /* Once the state is complete and the journal lies in its new segment. */
-void checkpoint_go_on(struct spool_journal *journal)
+static void go_on(struct spool_journal *journal)
 {
     struct checkpoint *checkpoint = &journal->checkpoint;
-    if (checkpoint->active && checkpoint->segment.sequence == 0)
-        checkpoint->segment.sequence = journal->segment.sequence;
-    if (!checkpoint->active || !checkpoint->ended || checkpoint->segment.sequence == 0)
+    if (!checkpoint->ended || checkpoint->segment.sequence == 0)
         return;
     checkpoint->ended = false;
     checkpoint->job.run = run_end;
     checkpoint->job.on_done = on_end;
     jobs_do(&journal->jobs, &checkpoint->job);
+}
+
+void checkpoint_moved(struct spool_journal *journal)
+{
+    struct checkpoint *checkpoint = &journal->checkpoint;
+    if (!checkpoint->active || checkpoint->segment.sequence != 0)
+        return;
+    checkpoint->segment.sequence = journal->segment.sequence;
+    go_on(journal);
 }
 
 void spool_checkpoint_end(struct spool_journal *journal, void (*done)(void *arg, enum status status), void *arg)
@@ -151,7 +158,7 @@ void spool_checkpoint_end(struct spool_journal *journal, void (*done)(void *arg,
     checkpoint->done = done;
     checkpoint->arg = arg;
     checkpoint->ended = true;
-    checkpoint_go_on(journal);
+    go_on(journal);
 }
 
 void checkpoint_drop(struct spool_journal *journal)

@@ -38,6 +38,7 @@ static void set_trouble(struct spool_journal *journal, enum status status)
 /* What is not synced is written again, elsewhere. */
 static void leave_segment(struct spool_journal *journal)
 {
+
     if (journal->fd >= 0)
         journal->ops->close(journal->ops, journal->fd);
     journal->fd = -1;
@@ -64,7 +65,7 @@ static bool open_segment(struct spool_journal *journal)
     journal->at = SPOOL_SEGMENT_FIRST;
     journal->commit = 1;
     journal->written = 0;
-    checkpoint_go_on(journal);
+    checkpoint_moved(journal);
     return true;
 }
 

@@ -64,7 +64,7 @@ struct spool_journal {
 MUST_CHECK enum status journal_compose(struct buf *out, uint32_t seed, uint32_t at, struct spool_header header,
                                        struct span content);
 void journal_work(struct spool_journal *journal);
-/* The journal left its old segment: the checkpoint may end. */
-void checkpoint_go_on(struct spool_journal *journal);
+/* The journal has gone on to a new segment: a checkpoint that waits for that may end. */
+void checkpoint_moved(struct spool_journal *journal);
 void checkpoint_drop(struct spool_journal *journal);
 void journal_release_before(struct spool_journal *journal, uint64_t sequence);

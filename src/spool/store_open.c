@@ -111,12 +111,25 @@ static bool each_segment(void *arg, const char *name)
     return status == STATUS_OK;
 }
 
+/* The name of the spool itself; best effort: whoever made the directory above may keep us out of it. */
+static void sync_parent(struct spool_store *store)
+{
+    const struct spool_ops *ops = store->ops;
+    int parent = ops->openat(ops, store->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (parent < 0)
+        return;
+    ops->fsync(ops, parent);
+    ops->close(ops, parent);
+}
+
 enum status store_open_directory(struct spool_store *store, const char *path)
 {
     const struct spool_ops *ops = store->ops;
     enum status status = open_own(store, AT_FDCWD, path, &store->dir);
-    if (status == STATUS_OK)
-        status = take_lock(store);
+    if (status != STATUS_OK)
+        return status;
+    sync_parent(store);
+    status = take_lock(store);
     if (status == STATUS_OK)
         status = open_own(store, store->dir, "segments", &store->segments_dir);
     if (status == STATUS_OK)
