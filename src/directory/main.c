@@ -84,15 +84,14 @@ static void door_begin(struct door *door)
 static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
 {
     struct role_state *state = arg;
-    for (LIST_EACH(link, &state->doors)) /* the one before it died */
-        if (CONTAINER(link, struct door, link)->number == peer->number)
-            door_close(CONTAINER(link, struct door, link));
-
     struct door *door = peer->role == ROLE_SMTPD ? calloc(1, sizeof *door) : NULL;
     if (!door) {
         close(fd);
         return;
     }
+    for (LIST_EACH(link, &state->doors)) /* the one before it died */
+        if (CONTAINER(link, struct door, link)->number == peer->number)
+            door_close(CONTAINER(link, struct door, link));
     *door = (struct door){ .state = state, .number = peer->number, .fd = fd };
     list_add_last(&state->doors, &door->link);
     if (state->service)
