@@ -87,11 +87,11 @@ static void pass(struct walk *walk, const struct spool_header *header)
  * `report`: the second walk, which knows what the last commit is. */
 static enum status skip_gap(struct walk *walk, bool report, struct spool_header *ret)
 {
-    uint32_t from = walk->at, next;
+    uint32_t from = walk->at, next = walk->limit;
     enum status status = find_header(walk, from + SPOOL_ALIGN, &next);
     bool in_last = walk->commit + walk->whole >= walk->scan->last_commit;
     if (report && status != STATUS_NOT_FOUND && !in_last)
-        damage(walk, from, (status == STATUS_OK ? next : walk->limit) - from, 0, "no readable record header here");
+        damage(walk, from, next - from, 0, "no readable record header here");
     if (report && in_last && (status == STATUS_OK || !walk->whole))
         walk->scan->torn = true;
     if (status != STATUS_OK)
