@@ -2,23 +2,10 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "cli/account_priv.h"
+#include "cli/common.h"
 #include "cli/password.h"
 #include "directory/accounts.h"
 #include "policy/address.h"
-#include <stdio.h>
-#include <string.h>
-
-static int complain(const char *format, ...) PRINTF_LIKE(1, 2);
-static int complain(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("goniec: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return 1;
-}
 
 /* What a change came to, for the person who asked for it. */
 static int report(const struct account_call *call, enum status status, const char *login, const char *done)
@@ -29,10 +16,10 @@ static int report(const struct account_call *call, enum status status, const cha
         return 0;
     }
     if (status == STATUS_NOT_FOUND)
-        return complain("there is no account %s (`goniec account list` shows all)", login);
+        return common_complain("there is no account %s (`goniec account list` shows all)", login);
     if (status == STATUS_EXISTS)
-        return complain("there is an account %s already", login);
-    return complain("%s", accounts_why(call->accounts));
+        return common_complain("there is an account %s already", login);
+    return common_complain("%s", accounts_why(call->accounts));
 }
 
 static int get_stored(const struct account_options *options, struct buf *ret)
@@ -48,7 +35,7 @@ static bool alias_key(const char *alias, struct buf *ret)
 {
     struct policy_keys keys;
     if (policy_keys_make(span_str(alias), &keys) != STATUS_OK) {
-        complain("%s is no mail address; write bob@example.org, or *@example.org for every address of a domain", alias);
+        common_complain("%s is no mail address; write bob@example.org, or *@example.org for every address of a domain", alias);
         return false;
     }
     return buf_add(ret, keys.exact) == STATUS_OK;
@@ -61,7 +48,7 @@ static int add_alias(const struct account_call *call, const char *alias)
         return 1;
     enum status status = accounts_alias_add(call->accounts, call->login, buf_span(&key));
     if (status == STATUS_EXISTS)
-        return complain("%s owns %s already", call->login.p, buf_cstr(&key));
+        return common_complain("%s owns %s already", call->login.p, buf_cstr(&key));
     return report(call, status, call->login.p, "alias added");
 }
 
@@ -132,7 +119,7 @@ static int run_alias_remove(struct account_call *call)
             return 1;
         enum status status = accounts_alias_remove(call->accounts, call->login, buf_span(&key));
         if (status == STATUS_NOT_FOUND)
-            return complain("%s has no alias %s (`goniec account show %s`)", call->login.p, buf_cstr(&key),
+            return common_complain("%s has no alias %s (`goniec account show %s`)", call->login.p, buf_cstr(&key),
                             call->login.p);
         int result = report(call, status, call->login.p, "alias removed");
         if (result != 0)
@@ -223,7 +210,7 @@ static void print_row(void *arg, const struct accounts_row *row)
     /* Written out as it grows: a host may have a hundred thousand accounts. */
     fwrite(printing->text.p, 1, printing->text.n, stdout);
     if (printing->text.failed)
-        complain("an account could not be shown in full");
+        common_complain("an account could not be shown in full");
     buf_clear(&printing->text);
 }
 

@@ -1,9 +1,8 @@
 #include "cli/account.h"
 #include "cli/account_priv.h"
+#include "cli/common.h"
 #include "conf/parse.h"
 #include "directory/settings.h"
-#include "goniec_config.h"
-#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +22,13 @@ static int usage(FILE *to)
           "  --json             answers as JSON\n"
           "  --config FILE      settings (GONIEC_CONFIG)\n"
           "  --database FILE    the database itself, whatever the settings say\n", to);
-    return to == stdout ? 0 : 2;
+    return to == stdout ? 0 : COMMON_USAGE;
 }
 
 static int wrong(const char *what, const char *word)
 {
-    fprintf(stderr, "goniec: %s %s (`goniec account --help` shows what there is)\n", what, word);
-    return 2;
+    common_complain("%s %s (`goniec account --help` shows what there is)", what, word);
+    return COMMON_USAGE;
 }
 
 static bool take_flag(struct account_options *options, const char *word)
@@ -59,23 +58,34 @@ static const char **value_place(struct account_options *options, const char *wor
     return NULL;
 }
 
-/* Takes the options out of argv; what stays are words. -1: usage was told. */
+/* Takes `--name=VALUE` apart in place. Returns the value, or NULL. */
+static char *value_inside(char *word)
+{
+    char *equals = strchr(word, '=');
+    if (!equals)
+        return NULL;
+    *equals = '\0';
+    return equals + 1;
+}
+
+/* Takes the options out of argv; what stays are words. -1: what is wrong was told. */
 static int take_options(struct account_options *options, int argc, char **argv)
 {
     int words = 0;
     for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || !argv[i][2]) {
+        if (argv[i][0] != '-' || !argv[i][1]) {
             argv[words++] = argv[i];
             continue;
         }
         if (take_flag(options, argv[i]))
             continue;
+        const char *value = value_inside(argv[i]);
         const char **place = value_place(options, argv[i]);
-        if (!place || i + 1 == argc) {
+        if (!place || (!value && i + 1 == argc)) {
             wrong(place ? "a value is missing behind" : "there is no option", argv[i]);
             return -1;
         }
-        *place = argv[++i];
+        *place = value ? value : argv[++i];
     }
     return words;
 }
@@ -101,7 +111,7 @@ static bool place_from_user(struct place *place, struct span user)
         return true;
     const struct passwd *entry = getpwnam(user.p);
     if (!entry) {
-        fprintf(stderr, "goniec: there is no user %s on this machine (setting `user`)\n", user.p);
+        common_complain("there is no user %s on this machine (setting `user`)", user.p);
         return false;
     }
     place->owner = (int)entry->pw_uid;
@@ -111,10 +121,7 @@ static bool place_from_user(struct place *place, struct span user)
 
 static bool place_from_settings(struct place *place, const char *file)
 {
-    if (!file)
-        file = getenv("GONIEC_CONFIG");
-    if (!file)
-        file = GONIEC_SYSCONFDIR "/goniec/goniec.conf";
+    file = common_config_path(file);
     struct conf_faults faults;
     conf_faults_init(&faults, file);
     AUTO(buf_done) struct buf text = BUF_EMPTY(CONF_TEXT_MAX);
@@ -146,11 +153,9 @@ static bool folder_make(struct place *place)
 static int open_failed(struct account_call *call, enum status status, const char *path)
 {
     if (status == STATUS_NOT_FOUND)
-        fprintf(stderr, "goniec: there is no account yet (%s); `goniec account add LOGIN` makes the first\n", path);
-    else
-        fprintf(stderr, "goniec: %s%s\n", accounts_why(call->accounts),
-                geteuid() != 0 ? "; try it as root, or as the user that goniec runs as" : "");
-    return 1;
+        return common_complain("there is no account yet (%s); `goniec account add LOGIN` makes the first", path);
+    return common_complain("%s%s", accounts_why(call->accounts),
+                           geteuid() != 0 ? "; try it as root, or as the user that goniec runs as" : "");
 }
 
 static int run_in_place(struct account_call *call, const struct account_verb *verb, struct place *place)
@@ -210,13 +215,13 @@ int account_main(int argc, char **argv)
     struct account_call call = { .words = argv + 2 };
     call.word_count = take_options(&call.options, argc - 2, argv + 2);
     if (call.word_count < 0)
-        return 2;
+        return COMMON_USAGE;
     bool has_source = call.options.from_stdin || call.options.generate || call.options.hash;
     if (has_source && !(verb->flags & ACCOUNT_PASSWORD))
         return wrong("no password is set by", verb->name);
     if (call.word_count < verb->least || call.word_count > verb->most) {
         fprintf(stderr, "usage: goniec account %s %s\n", verb->name, verb->args);
-        return 2;
+        return COMMON_USAGE;
     }
     return run_verb(&call, verb);
 }
