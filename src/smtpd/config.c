@@ -1,0 +1,112 @@
+#include "smtpd/config.h"
+#include "wire/supervisor.h"
+#include <stdlib.h>
+
+static struct tls_pair pair_of(const struct supervisor_settings *settings, const struct conf_certificate *certificate)
+{
+    struct span key = certificate->key.n ? certificate->key : certificate->certificate;
+    return (struct tls_pair){ supervisor_settings_blob(settings, certificate->certificate),
+                              supervisor_settings_blob(settings, key) };
+}
+
+static bool make_tls(struct smtpd_config *config, const struct supervisor_settings *settings, struct span ticket_secret,
+                     struct buf *why)
+{
+    const struct conf_tls *tls = &config->root->common.tls;
+    const struct conf_certificate *certificates = tls->certificates.items;
+    struct tls_pair self_signed = { supervisor_settings_blob(settings, SPAN(CONF_SELF_SIGNED_CERTIFICATE)),
+                                    supervisor_settings_blob(settings, SPAN(CONF_SELF_SIGNED_KEY)) };
+    size_t count = tls->certificates.n ? tls->certificates.n : self_signed.certificate.n > 0;
+    if (count == 0)
+        return true;
+    struct tls_pair *pairs = calloc(count, sizeof *pairs);
+    if (!pairs)
+        return false;
+    pairs[0] = self_signed;
+    for (size_t i = 0; i < tls->certificates.n; i++)
+        pairs[i] = pair_of(settings, &certificates[i]);
+    struct tls_server_settings server = { pairs, (unsigned)count, tls->minimum == CONF_TLS_1_3, ticket_secret };
+    char error[TLS_ERROR_SIZE];
+    enum status status = tls_server_new(&server, error, &config->tls);
+    free(pairs);
+    if (status != STATUS_OK)
+        buf_printf(why, "tls: %s\n", error);
+    return status == STATUS_OK;
+}
+
+static void make_smtp(struct smtpd_config *config)
+{
+    const struct smtpd_settings *settings = &config->root->smtpd;
+    config->smtp = (struct smtp_server_settings){
+        .hostname = buf_span(&config->hostname),
+        .max_octets = (uint64_t)settings->max_octets,
+        .max_recipients = (uint32_t)settings->max_recipients,
+        .max_errors = (uint32_t)settings->max_errors,
+        .max_idle_commands = (uint32_t)settings->max_idle_commands,
+        .max_line = (uint32_t)settings->max_line,
+        .fix_newlines = settings->bare_newline == SMTPD_BARE_NEWLINE_FIX,
+    };
+}
+
+static bool fill(struct smtpd_config *config, const struct supervisor_settings *settings, struct span ticket_secret,
+                 struct buf *why)
+{
+    AUTO(buf_done) struct buf file = BUF_EMPTY(8192);
+    AUTO(conf_faults_done) struct conf_faults faults;
+    buf_add(&file, settings->file);
+    conf_faults_init(&faults, buf_cstr(&file));
+    config->conf = conf_parse(&smtpd_root_section, settings->text, CONF_PARTIAL, &faults);
+    if (!config->conf) {
+        buf_add(why, buf_span(&faults.text));
+        return false;
+    }
+    config->root = conf_values(config->conf);
+    struct span own = config->root->common.hostname;
+    buf_add(&config->hostname, own.n ? own : supervisor_settings_blob(settings, SPAN(CONF_HOSTNAME)));
+    if (config->hostname.n == 0)
+        buf_add_str(&config->hostname, "localhost");
+    make_smtp(config);
+    return make_tls(config, settings, ticket_secret, why);
+}
+
+struct smtpd_config *smtpd_config_new(struct span settings, struct span ticket_secret, struct list *all, struct buf *why)
+{
+    struct supervisor_settings *read = malloc(sizeof *read); /* large: it has room for many certificates */
+    struct smtpd_config *config = calloc(1, sizeof *config);
+    bool good = read && config && supervisor_settings_get(settings, read);
+    if (config) {
+        *config = (struct smtpd_config){ .refs = 1, .hostname = BUF_EMPTY(ADDRESS_DOMAIN_MAX) };
+        list_add_last(all, &config->link);
+    }
+    good = good && fill(config, read, ticket_secret, why);
+    free(read);
+    if (good)
+        return config;
+    if (why->n == 0)
+        buf_add_str(why, "the settings could not be read\n");
+    smtpd_config_unref(config);
+    return NULL;
+}
+
+struct smtpd_config *smtpd_config_ref(struct smtpd_config *config)
+{
+    config->refs++;
+    return config;
+}
+
+void smtpd_config_unref(struct smtpd_config *config)
+{
+    if (!config || --config->refs > 0)
+        return;
+    list_remove(&config->link);
+    tls_server_unref(config->tls);
+    conf_free(config->conf);
+    buf_done(&config->hostname);
+    free(config);
+}
+
+void smtpd_config_set_mechanisms(struct list *all, struct span names)
+{
+    for (LIST_EACH(link, all))
+        CONTAINER(link, struct smtpd_config, link)->smtp.mechanisms = names;
+}

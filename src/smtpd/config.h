@@ -1,0 +1,25 @@
+/* smtpd/config.h -- the settings in force. A session keeps those it began with, whatever is reloaded meanwhile. */
+#pragma once
+#include "base/list.h"
+#include "conf/parse.h"
+#include "net/tls.h"
+#include "smtp/server.h"
+#include "smtpd/settings.h"
+
+struct smtpd_config {
+    unsigned refs;
+    struct list link;              /* among all that are alive */
+    struct conf *conf;
+    const struct smtpd_root *root; /* conf's */
+    struct buf hostname;
+    struct tls_server *tls;        /* NULL: no certificate at all */
+    struct smtp_server_settings smtp;
+};
+
+/* From the body of a SETTINGS message; joins `all`. NULL: `why` says what is wrong, for people.
+ * `ticket_secret`: TLS_TICKET_SECRET octets, or empty. */
+struct smtpd_config *smtpd_config_new(struct span settings, struct span ticket_secret, struct list *all, struct buf *why);
+struct smtpd_config *smtpd_config_ref(struct smtpd_config *config);
+void smtpd_config_unref(struct smtpd_config *config); /* NULL is fine */
+/* directory told how one may log in. `names` must stay. */
+void smtpd_config_set_mechanisms(struct list *all, struct span names);

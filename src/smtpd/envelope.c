@@ -1,0 +1,147 @@
+/* MAIL and RCPT: who may send as whom, and to whom. */
+#include "policy/recipient.h"
+#include "smtpd/session_priv.h"
+
+#define LATER SPAN("This cannot be checked at present; try again later")
+
+static void keep_parameters(struct transaction *transaction, const struct smtp_mail *mail)
+{
+    transaction->ret = mail->ret;
+    transaction->utf8 = mail->utf8;
+    transaction->body_8bit = mail->body == SMTP_BODY_8BITMIME;
+    buf_add(&transaction->envid, mail->envid);
+}
+
+static void no_memory(struct session *session, const char *stage)
+{
+    session_refuse(session, stage, SPAN_NONE, 452, STATUS_CODE(4, 3, 1), SPAN("Too much mail at a time; try again later"));
+    transaction_end(session->transaction);
+}
+
+/* Asks whether the login may use this sender. True: the answer will come. */
+static bool ask_sender(struct session *session, struct span sender)
+{
+    struct ask_may_send ask = { .account = session_account(session), .which = MAY_SEND_ENVELOPE, .count = 1 };
+    ask.addresses[0] = sender;
+    session->asked_ms = loop_now_ms(session->smtpd->loop);
+    return asking_may_send(&session->smtpd->asking, &session->question, &ask);
+}
+
+void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
+{
+    struct smtpd *smtpd = session->smtpd;
+    enum status status = store_check(&smtpd->store);
+    if (status != STATUS_OK) {
+        session_refuse_store(session, "MAIL", status);
+        return;
+    }
+    char room[ADDRESS_MAX];
+    struct span sender = address_canonical(&mail->from, room);
+    bool full = smtpd->held >= (uint64_t)session_settings(session)->max_memory;
+    struct transaction *transaction = full ? NULL : transaction_begin(session);
+    if (!transaction || intake_sender(&transaction->intake, sender) != STATUS_OK) {
+        no_memory(session, "MAIL");
+        return;
+    }
+    keep_parameters(transaction, mail);
+    /* The null sender is nobody's name: read receipts must carry it. From: is asked about all the same. */
+    bool must_ask = session->account && sender.n > 0;
+    if (!must_ask)
+        smtp_server_accept(&session->server);
+    else if (!ask_sender(session, sender)) {
+        session_refuse(session, "MAIL", SPAN_NONE, 451, STATUS_CODE(4, 3, 0), LATER);
+        transaction_end(transaction);
+    }
+}
+
+void envelope_on_sender_answer(struct session *session, const struct answer *answer)
+{
+    if (answer->kind == ANSWER_VERDICT && answer->result == VERDICT_YES) {
+        smtp_server_accept(&session->server);
+        return;
+    }
+    if (answer->kind == ANSWER_VERDICT && answer->result == VERDICT_NO)
+        session_refuse(session, "MAIL", SPAN_NONE, 553, STATUS_CODE(5, 7, 1), answer->text);
+    else
+        session_refuse(session, "MAIL", SPAN_NONE, 451, STATUS_CODE(4, 3, 0), answer->text.n ? answer->text : LATER);
+    transaction_end(session->transaction);
+}
+
+static void take_recipient(struct session *session, struct span address, struct span orcpt, unsigned notify)
+{
+    if (intake_recipient(&session->transaction->intake, address, orcpt, notify) == STATUS_OK)
+        smtp_server_accept(&session->server);
+    else
+        session_refuse(session, "RCPT", address, 452, STATUS_CODE(4, 5, 3), SPAN("No memory for more recipients"));
+}
+
+/* A stranger writes to somebody who may be here: directory knows. */
+static void ask_recipient(struct session *session, struct span address, const struct smtp_rcpt *rcpt)
+{
+    struct transaction *transaction = session->transaction;
+    buf_clear(&transaction->waiting);
+    buf_add(&transaction->waiting, address);
+    buf_add(&transaction->waiting, rcpt->orcpt);
+    transaction->waiting_address = address.n;
+    transaction->waiting_notify = rcpt->notify;
+    session->asked_ms = loop_now_ms(session->smtpd->loop);
+    if (transaction->waiting.failed || !asking_is_recipient(&session->smtpd->asking, &session->question, address))
+        session_refuse(session, "RCPT", address, 451, STATUS_CODE(4, 3, 0), LATER);
+}
+
+static void check_recipient(struct session *session, struct span address, const struct smtp_rcpt *rcpt)
+{
+    switch (policy_recipient_check(&session->config->root->relay, address)) {
+    case POLICY_RECIPIENT_KNOWN:
+        take_recipient(session, address, rcpt->orcpt, rcpt->notify);
+        break;
+    case POLICY_RECIPIENT_ASK:
+        ask_recipient(session, address, rcpt);
+        break;
+    case POLICY_RECIPIENT_ELSEWHERE:
+        session_refuse(session, "RCPT", address, 550, STATUS_CODE(5, 7, 1),
+                       SPAN("We carry mail there only for clients that log in"));
+        break;
+    case POLICY_RECIPIENT_INVALID:
+        session_refuse(session, "RCPT", address, 553, STATUS_CODE(5, 1, 3), SPAN("This is not an address"));
+        break;
+    }
+}
+
+/* "postmaster" without a domain is ours, and everybody may write to it (RFC 5321 section 4.5.1). */
+static void take_postmaster(struct session *session, const struct smtp_rcpt *rcpt)
+{
+    AUTO(buf_done) struct buf address = BUF_EMPTY(ADDRESS_MAX + ADDRESS_DOMAIN_MAX);
+    buf_add_str(&address, "postmaster@");
+    buf_add(&address, buf_span(&session->config->hostname));
+    take_recipient(session, buf_span(&address), rcpt->orcpt, rcpt->notify);
+}
+
+void envelope_on_rcpt(struct session *session, const struct smtp_rcpt *rcpt)
+{
+    if (rcpt->to.domain.n == 0) {
+        take_postmaster(session, rcpt);
+        return;
+    }
+    char room[ADDRESS_MAX];
+    struct span address = address_canonical(&rcpt->to, room);
+    if (session->account || session->trusted)
+        take_recipient(session, address, rcpt->orcpt, rcpt->notify);
+    else
+        check_recipient(session, address, rcpt);
+}
+
+void envelope_on_recipient_answer(struct session *session, const struct answer *answer)
+{
+    struct transaction *transaction = session->transaction;
+    struct span both = buf_span(&transaction->waiting);
+    struct span address = span_head(both, transaction->waiting_address);
+    bool told = answer->kind == ANSWER_VERDICT;
+    if (told && answer->result == VERDICT_YES)
+        take_recipient(session, address, span_from(both, address.n), transaction->waiting_notify);
+    else if (told && answer->result == VERDICT_NO)
+        session_refuse(session, "RCPT", address, 550, STATUS_CODE(5, 1, 1),
+                       answer->text.n ? answer->text : SPAN("Nobody here has this address"));
+    else
+        session_refuse(session, "RCPT", address, 451, STATUS_CODE(4, 3, 0), LATER);
+}

@@ -1,0 +1,90 @@
+/* Logins: smtpd passes the tokens on and knows no password. */
+#include "smtpd/session_priv.h"
+#include <stdlib.h>
+
+#define NOT_NOW SPAN("Logins cannot be checked at present; try again later")
+
+static void not_now(struct session *session)
+{
+    smtp_server_answer(&session->server, 454, STATUS_CODE(4, 7, 0), NOT_NOW);
+}
+
+void login_on_auth(struct session *session, const struct smtp_server_event *event)
+{
+    memcpy(session->mechanism, event->mechanism.p, event->mechanism.n);
+    session->mechanism[event->mechanism.n] = 0;
+    struct ask_auth_start start = {
+        .mechanism = event->mechanism,
+        .has_initial = event->has_octets,
+        .initial = event->octets,
+        .client = span_str(session->address),
+        .tls = session->server.secured,
+    };
+    session->asked_ms = loop_now_ms(session->smtpd->loop);
+    if (!asking_login(&session->smtpd->asking, &session->question, &start))
+        not_now(session);
+}
+
+void login_on_response(struct session *session, const struct smtp_server_event *event)
+{
+    session->asked_ms = loop_now_ms(session->smtpd->loop);
+    if (!asking_login_next(&session->smtpd->asking, &session->question, event->octets))
+        not_now(session);
+}
+
+static void failed(struct session *session, const char *why, unsigned code, struct status_code status, struct span text)
+{
+    log_info(&session->smtpd->log, "login-failed", LOG_STR("client", session->address),
+             LOG_STR("mechanism", session->mechanism), LOG_STR("why", why), LOG_SPAN("text", text));
+    smtp_server_answer(&session->server, code, status, text);
+}
+
+static void logged_in(struct session *session, struct span account)
+{
+    char *copy = malloc(account.n ? account.n : 1);
+    if (!copy || account.n == 0) {
+        free(copy);
+        not_now(session);
+        return;
+    }
+    memcpy(copy, account.p, account.n);
+    free(session->account);
+    session->account = copy;
+    session->account_n = account.n;
+    log_debug(&session->smtpd->log, "login", LOG_STR("client", session->address), LOG_SPAN("account", account),
+              LOG_STR("mechanism", session->mechanism));
+    smtp_server_accept(&session->server);
+}
+
+static struct span or_else(struct span text, struct span otherwise) { return text.n ? text : otherwise; }
+
+static void on_result(struct session *session, const struct answer *answer)
+{
+    switch ((enum auth_result)answer->result) {
+    case AUTH_OK:
+        logged_in(session, answer->account);
+        break;
+    case AUTH_DENIED: /* one answer for an unknown login and a wrong password */
+        failed(session, "denied", 535, STATUS_CODE(5, 7, 8), or_else(answer->text, SPAN("Wrong login or password")));
+        break;
+    case AUTH_BROKEN:
+        failed(session, "broken", 501, STATUS_CODE(5, 5, 2), or_else(answer->text, SPAN("The login exchange is broken")));
+        break;
+    case AUTH_UNKNOWN_MECHANISM:
+        failed(session, "mechanism", 504, STATUS_CODE(5, 5, 4), SPAN("This way to log in is not offered"));
+        break;
+    default:
+        failed(session, "busy", 454, STATUS_CODE(4, 7, 0), or_else(answer->text, NOT_NOW));
+        break;
+    }
+}
+
+void login_on_answer(struct session *session, const struct answer *answer)
+{
+    if (answer->kind == ANSWER_CHALLENGE)
+        smtp_server_challenge(&session->server, answer->text);
+    else if (answer->kind == ANSWER_LOGIN)
+        on_result(session, answer);
+    else
+        not_now(session);
+}

@@ -1,0 +1,45 @@
+/* smtpd/session.h -- one connection, from its first octet to its last.
+ *
+ * Octets go through smtp/server.h; its events are acted on here, some of them after an answer of directory, queue or
+ * the disk. While an answer is awaited the client's next octets wait in the stream. An idle session owns less than
+ * a kilobyte; what belongs to a message (struct transaction) exists from MAIL to its end.
+ */
+#pragma once
+#include "conf/common.h"
+#include "net/address.h"
+#include "smtpd/asking.h"
+#include "smtpd/clients.h"
+#include "smtpd/config.h"
+#include "smtpd/store.h"
+
+/* What all sessions of the process share. */
+struct smtpd {
+    struct loop *loop;
+    struct log log;
+    struct list configs;          /* struct smtpd_config */
+    struct smtpd_config *config;  /* in force; NULL before START */
+    struct asking asking;
+    struct store store;
+    struct clients clients;
+    struct list sessions;
+    unsigned session_count;
+    struct list spare;            /* struct transaction, used before: their memory is kept */
+    unsigned spare_count;
+    struct list given_up;         /* struct big: large messages of which a piece is still being written */
+    uint64_t held;                /* octets of messages in memory */
+    unsigned storing;             /* messages on their way to the disk */
+    bool draining;
+    void (*on_session_end)(struct smtpd *smtpd);
+};
+
+/* A connection was accepted at `listen` (of `config`); owns `fd`. `client` is its account or NULL. */
+void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struct conf_listen *listen, int fd,
+                   const struct net_address *peer, struct client *client);
+/* Going down: who is idle is told so now, others after their message. */
+void sessions_drain(struct smtpd *smtpd);
+void sessions_free(struct smtpd *smtpd); /* at once */
+/* The queue died: large messages whose body files it owned cannot be taken any more. Before the log is freed, and after. */
+void sessions_lose_bodies(struct smtpd *smtpd);
+void bigs_forget(struct smtpd *smtpd);
+/* Frees what was kept for the next messages. */
+void transactions_done(struct smtpd *smtpd);

@@ -1,0 +1,104 @@
+/* smtpd/session_priv.h -- what the files of a session share. */
+#pragma once
+#include "net/stream.h"
+#include "smtp/server.h"
+#include "smtpd/session.h"
+
+struct big;
+
+/* A message from MAIL to its end. */
+struct transaction {
+    struct list link;             /* among the spare ones */
+    struct smtpd *smtpd;
+    struct session *session;      /* NULL: the client went away while the message was being stored */
+    struct intake intake;
+    struct big *big;              /* a large one on its way into a file of its own */
+    struct buf envid;
+    struct buf waiting;           /* the recipient that directory is asked about: address, then ORCPT */
+    size_t waiting_address;       /* octets of its address */
+    unsigned waiting_notify;
+    uint64_t id;
+    int64_t began_ms, data_ms;    /* MAIL, DATA */
+    uint64_t held;                /* octets counted in smtpd->held */
+    enum smtp_ret ret;
+    bool utf8, body_8bit;
+    bool storing;                 /* the log has it: stays until on_stored() */
+};
+
+struct session {
+    struct list link;
+    struct smtpd *smtpd;
+    struct smtpd_config *config;
+    const struct conf_listen *listen;
+    struct stream *stream;        /* NULL once it is given away */
+    struct smtp_server server;
+    struct loop_timer timer;
+    struct question question;
+    struct transaction *transaction; /* NULL outside */
+    struct client *client;
+    char *account;                /* who logged in; NULL: nobody */
+    size_t account_n;
+    int64_t active_ms;            /* the client last said something, or was last answered */
+    int64_t asked_ms;             /* the question in hand */
+    struct conf_ip ip;
+    char address[48];             /* of the client, as text */
+    bool has_ip, trusted;         /* trusted: from a listed network */
+    bool proxy;                   /* a PROXY header must come first */
+    bool greeted, shaking;        /* shaking: a TLS handshake is going on */
+    bool running, stalled;        /* stalled: the disk must catch up before more is read */
+    bool ended;                   /* the client sends no more, but may read */
+    bool over;                    /* nothing more; freed when the stack is ours */
+    char mechanism[SMTP_MECHANISM_MAX + 1];
+};
+
+static inline const struct smtpd_settings *session_settings(const struct session *session)
+{
+    return &session->config->root->smtpd;
+}
+static inline bool session_is_submission(const struct session *session)
+{
+    return session->listen->service == CONF_SERVICE_SUBMISSION;
+}
+static inline struct span session_account(const struct session *session)
+{
+    return span_of(session->account, session->account_n);
+}
+
+/* session.c: after an answer was given outside the session's own run. */
+void session_go_on(struct session *session);
+/* The log line of a refusal: what was refused, for whom and why. */
+void session_log_refused(struct session *session, const char *stage, struct span recipient, unsigned code, struct span text);
+/* Answers and logs. */
+void session_refuse(struct session *session, const char *stage, struct span recipient, unsigned code,
+                    struct status_code status, struct span text);
+/* Refuses because of store_check(). */
+void session_refuse_store(struct session *session, const char *stage, enum status status);
+
+/* login.c, envelope.c, message.c: the handlers of the events. Answers of directory come to the second of each pair. */
+void login_on_auth(struct session *session, const struct smtp_server_event *event);
+void login_on_response(struct session *session, const struct smtp_server_event *event);
+void login_on_answer(struct session *session, const struct answer *answer);
+void envelope_on_mail(struct session *session, const struct smtp_mail *mail);
+void envelope_on_sender_answer(struct session *session, const struct answer *answer);
+void envelope_on_rcpt(struct session *session, const struct smtp_rcpt *rcpt);
+void envelope_on_recipient_answer(struct session *session, const struct answer *answer);
+void message_on_data(struct session *session);
+void message_on_body(struct session *session, struct span octets);
+void message_on_end(struct session *session);
+void message_on_author_answer(struct session *session, const struct answer *answer);
+/* True: on its way to the disk. False: refused, and the transaction is gone. */
+bool message_store(struct transaction *transaction, const struct spool_body_ref *file);
+void message_facts(struct session *session, struct intake_facts *ret);
+void message_spoil(struct session *session, unsigned code, struct status_code status, struct span text);
+
+/* transaction.c. NULL: out of memory. */
+struct transaction *transaction_begin(struct session *session);
+void transaction_end(struct transaction *transaction);
+void transaction_hold(struct transaction *transaction, uint64_t octets); /* counts them */
+
+/* big.c: large messages. */
+void big_begin(struct session *session);                       /* intake_take() said FULL */
+void big_body(struct session *session, struct span octets);
+void big_end(struct session *session);                         /* the message is whole and may be stored */
+void big_free(struct transaction *transaction);
+void big_lose(struct transaction *transaction);                /* the queue is gone */

@@ -1,0 +1,36 @@
+/* smtpd/settings.h -- what can be set about receiving: the section `smtpd`. */
+#pragma once
+#include "conf/common.h"
+#include "policy/settings.h"
+
+enum smtpd_bare_newline { SMTPD_BARE_NEWLINE_REFUSE, SMTPD_BARE_NEWLINE_FIX };
+
+struct smtpd_settings {
+    int64_t processes;          /* 0: one per core */
+    int64_t max_octets;
+    int64_t max_line;           /* 0: no limit */
+    int64_t max_recipients;
+    int64_t max_errors;
+    int64_t max_idle_commands;
+    int64_t max_hops;
+    int64_t max_connections;
+    int64_t max_connections_per_address; /* 0: no limit */
+    int64_t max_memory;
+    int64_t idle_ms;
+    int64_t transaction_ms;
+    int64_t minimum_rate;       /* octets per second; 0: none */
+    int64_t greeting_delay_ms;
+    int bare_newline;           /* enum smtpd_bare_newline */
+    bool hide_client;
+    bool login_without_tls;
+};
+
+/* The part of the settings file that the process reads. */
+struct smtpd_root {
+    struct conf_common common;
+    struct smtpd_settings smtpd;
+    struct policy_settings relay;
+};
+
+extern const struct conf_section smtpd_settings_section;
+extern const struct conf_section smtpd_root_section; /* parse with CONF_PARTIAL */
