@@ -20,7 +20,15 @@ struct spool_verify {
     void (*on_segment)(void *arg, const struct spool_segment *segment, const struct spool_scan *scan); /* may be NULL */
     void *arg;
     /* results */
-    uint64_t segments, empty_segments, messages, journal_records, checkpoint_records, bodies, octets, torn, faults;
+    uint64_t segments, empty_segments; /* files */
+    uint64_t messages, journal_records, checkpoint_records;
+    uint64_t bodies;         /* body files that a message names, whole */
+    uint64_t bodies_gone;    /* named, but removed: so are those of finished messages */
+    uint64_t octets;         /* of all that was read and found whole */
+    uint64_t torn;           /* segments that end in a torn commit: no fault, nobody was told that it was stored */
+    uint64_t faults;
+    /* private */
+    int dir;
 };
 
 /* OK: everything was read (faults or not). IO: the directory cannot be read, errno tells. MEMORY. */
