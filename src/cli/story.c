@@ -1,0 +1,454 @@
+#include "cli/story.h"
+#include "base/id.h"
+#include "base/time.h"
+#include "mail/status_code.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define TEXT_MAX 1200 /* octets of one field that are shown */
+
+/* -- collecting -- */
+
+enum status story_init(struct story *story, uint64_t id)
+{
+    *story = (struct story){ .id = id, .events = json_array(), .reports = json_array() };
+    return story->events && story->reports ? STATUS_OK : STATUS_MEMORY;
+}
+
+void story_done(struct story *story)
+{
+    json_decref(story->events);
+    json_decref(story->reports);
+    *story = (struct story){ 0 };
+}
+
+static const char *text_of(const json_t *event, const char *name)
+{
+    const char *text = json_string_value(json_object_get(event, name));
+    return text ? text : "";
+}
+
+static int64_t number_of(const json_t *event, const char *name)
+{
+    return json_integer_value(json_object_get(event, name));
+}
+
+static bool is(const json_t *event, const char *name, const char *value) { return strcmp(text_of(event, name), value) == 0; }
+
+static void report_note(struct story *story, const char *id)
+{
+    size_t i;
+    json_t *known;
+    json_array_foreach(story->reports, i, known)
+        if (strcmp(json_string_value(known), id) == 0)
+            return;
+    if (*id)
+        json_array_append_new(story->reports, json_string(id));
+}
+
+void story_add(void *arg, struct span line)
+{
+    struct story *story = arg;
+    char id[ID_TEXT_SIZE];
+    json_t *event = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(event)) {
+        story->broken++;
+        json_decref(event);
+        return;
+    }
+    id_text(story->id, id);
+    bool own = is(event, "id", id), about = is(event, "about", id);
+    if (own && is(event, "event", "reported"))
+        report_note(story, text_of(event, "report"));
+    if (about)
+        report_note(story, text_of(event, "id"));
+    if (own || about)
+        json_array_append(story->events, event);
+    json_decref(event);
+}
+
+struct place {
+    json_t *event;
+    size_t at;
+};
+
+/* By time; what has the same stays in the order in which it was written. */
+static int place_cmp(const void *a, const void *b)
+{
+    const struct place *left = a, *right = b;
+    int diff = strcmp(text_of(left->event, "time"), text_of(right->event, "time"));
+    return diff ? diff : (left->at > right->at) - (left->at < right->at);
+}
+
+void story_finish(struct story *story)
+{
+    size_t n = json_array_size(story->events);
+    struct place *places = calloc(n ? n : 1, sizeof *places);
+    json_t *sorted = json_array();
+    if (places && sorted) {
+        for (size_t i = 0; i < n; i++)
+            places[i] = (struct place){ json_array_get(story->events, i), i };
+        qsort(places, n, sizeof *places, place_cmp);
+        for (size_t i = 0; i < n; i++)
+            json_array_append(sorted, places[i].event);
+        json_decref(story->events);
+        story->events = json_incref(sorted);
+    }
+    json_decref(sorted);
+    free(places);
+}
+
+/* -- telling -- */
+
+struct teller {
+    struct buf *out;
+    const json_t *event;
+    const struct story *story;
+    unsigned indent;
+    char day[32];
+};
+
+static void say(struct teller *t, const char *text) { buf_add_str(t->out, text); }
+
+/* Somebody else's text, harmless for a terminal. */
+static void say_safe(struct teller *t, const char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n && i < TEXT_MAX; i++) {
+        unsigned char c = (unsigned char)text[i];
+        bool c1 = c == 0xC2 && (unsigned char)text[i + 1] < 0xA0;
+        i += c1;
+        buf_add_char(t->out, c1 || c == 0x7F || (c < ' ' && c != '\n' && c != '\r' && c != '\t') ? '?' : c < ' ' ? ' ' : (char)c);
+    }
+    if (n > TEXT_MAX)
+        say(t, "...");
+}
+
+static bool has(const struct teller *t, const char *name)
+{
+    const json_t *value = json_object_get(t->event, name);
+    return json_is_string(value) ? json_string_length(value) > 0 : json_is_true(value) || json_integer_value(value) != 0;
+}
+
+/* `before`, the field, `behind`; nothing when it is empty. */
+static void say_field(struct teller *t, const char *before, const char *name, const char *behind)
+{
+    if (!has(t, name))
+        return;
+    say(t, before);
+    const json_t *value = json_object_get(t->event, name);
+    if (json_is_string(value))
+        say_safe(t, json_string_value(value));
+    else if (json_is_integer(value))
+        buf_printf(t->out, "%lld", (long long)json_integer_value(value));
+    say(t, behind);
+}
+
+static void say_octets(struct teller *t, int64_t octets)
+{
+    if (octets < 1024)
+        buf_printf(t->out, "%lld octets", (long long)octets);
+    else if (octets < 1 << 20)
+        buf_printf(t->out, "%.1f KiB", (double)octets / 1024);
+    else
+        buf_printf(t->out, "%.1f MiB", (double)octets / (1 << 20));
+}
+
+static void say_duration(struct teller *t, int64_t ms)
+{
+    if (ms < 10 * TIME_SECOND_MS)
+        buf_printf(t->out, "%.1f s", (double)ms / 1000);
+    else if (ms < 2 * TIME_MINUTE_MS)
+        buf_printf(t->out, "%lld s", (long long)(ms / TIME_SECOND_MS));
+    else if (ms < 2 * TIME_HOUR_MS)
+        buf_printf(t->out, "%lld min", (long long)(ms / TIME_MINUTE_MS));
+    else
+        buf_printf(t->out, "%lld h", (long long)(ms / TIME_HOUR_MS));
+}
+
+static void say_moment(struct teller *t, int64_t wall_ms)
+{
+    char text[64];
+    struct tm tm = { 0 };
+    time_t when = (time_t)(wall_ms / 1000);
+    localtime_r(&when, &tm);
+    strftime(text, sizeof text, "%a %d %b %H:%M:%S", &tm);
+    say(t, text);
+}
+
+static void say_indent(struct teller *t, unsigned more) { buf_printf(t->out, "%*s", (int)(t->indent + more), ""); }
+
+/* A further line of the same event. */
+static void say_below(struct teller *t, const char *text)
+{
+    say(t, "\n");
+    say_indent(t, 12);
+    say(t, text);
+}
+
+static void say_server(struct teller *t)
+{
+    if (!has(t, "host") && !has(t, "address"))
+        return;
+    say_safe(t, has(t, "host") ? text_of(t->event, "host") : text_of(t->event, "address"));
+    if (has(t, "host"))
+        say_field(t, " (", "address", ")");
+}
+
+/* "550 5.1.1 No such user"; the enhanced code only once. */
+static void say_words(struct teller *t)
+{
+    const char *text = text_of(t->event, "text"), *status = text_of(t->event, "status");
+    struct span words = span_str(text);
+    struct status_code code;
+    if (!*text && !has(t, "code"))
+        return;
+    say_below(t, has(t, "code") ? "It said: " : "The reason: ");
+    say_field(t, "", "code", " ");
+    if (has(t, "code") && *status && !status_code_take(&words, &code)) {
+        say_safe(t, status);
+        say(t, " ");
+    }
+    say_safe(t, text);
+}
+
+static void say_recipient(struct teller *t)
+{
+    if (has(t, "recipient"))
+        say_safe(t, text_of(t->event, "recipient"));
+    else if (has(t, "to"))
+        say_safe(t, text_of(t->event, "to"));
+    else if (has(t, "domain"))
+        say_field(t, "everybody at ", "domain", "");
+    else
+        say(t, "all recipients");
+}
+
+static void say_sender(struct teller *t)
+{
+    const char *from = text_of(t->event, has(t, "from") ? "from" : "sender");
+    if (*from)
+        say_safe(t, from);
+    else
+        say(t, "the null sender");
+}
+
+static void on_accepted(struct teller *t)
+{
+    char id[ID_TEXT_SIZE];
+    if (is(t->event, "about", id_text(t->story->id, id))) {
+        say(t, "A report about it was written for ");
+        say_recipient(t);
+        say_field(t, ": ", "id", "");
+        return;
+    }
+    say(t, has(t, "about") ? "A report was written" : "Accepted from ");
+    if (has(t, "about"))
+        say_field(t, " about ", "about", "");
+    else
+        say_sender(t);
+    say(t, " for ");
+    say_recipient(t);
+    say(t, ", ");
+    say_octets(t, number_of(t->event, "octets"));
+    if (has(t, "account") || has(t, "client") || has(t, "protocol")) {
+        say_below(t, "Login: ");
+        say(t, has(t, "account") ? "" : "none");
+        say_field(t, "", "account", "");
+        say_field(t, "; client: ", "client", "");
+        say_field(t, " (", "helo", ")");
+        say_field(t, "; by ", "protocol", "");
+        say(t, json_is_true(json_object_get(t->event, "tls")) ? "; encrypted" : "");
+        if (json_is_string(json_object_get(t->event, "tls")))
+            say_field(t, "; encrypted: ", "tls", "");
+    }
+    if (json_is_true(json_object_get(t->event, "gone")))
+        say_below(t, "The client went away before it heard so: it may send the message again.");
+}
+
+static void on_delivered(struct teller *t)
+{
+    say(t, "Delivered to ");
+    say_recipient(t);
+    if (has(t, "host") || has(t, "address")) {
+        say(t, ": ");
+        say_server(t);
+        say(t, " took it");
+    }
+    if (has(t, "ms")) {
+        say(t, " in ");
+        say_duration(t, number_of(t->event, "ms"));
+    }
+    say_words(t);
+    if (has(t, "host") || has(t, "tls"))
+        say_below(t, has(t, "tls") ? "Encrypted: " : "The connection was not encrypted.");
+    say_field(t, "", "tls", "");
+}
+
+static void on_deferred(struct teller *t)
+{
+    say(t, "Not delivered yet to ");
+    say_recipient(t);
+    say(t, ": ");
+    if (has(t, "code") && (has(t, "host") || has(t, "address"))) {
+        say_server(t);
+        say(t, " asks to try again later");
+    } else {
+        say(t, "no server could take it");
+        if (has(t, "host") || has(t, "address")) {
+            say(t, "; the last one tried was ");
+            say_server(t);
+        }
+    }
+    say_words(t);
+}
+
+static void say_meaning(struct teller *t)
+{
+    struct span status = span_str(text_of(t->event, "status"));
+    struct status_code code;
+    if (!status_code_take(&status, &code))
+        return;
+    say_below(t, "That means: ");
+    say(t, status_code_meaning(code));
+}
+
+static void on_failed(struct teller *t)
+{
+    say(t, "Could not be delivered to ");
+    say_recipient(t);
+    if (has(t, "code") && (has(t, "host") || has(t, "address"))) {
+        say(t, ": ");
+        say_server(t);
+        say(t, " refused it");
+    }
+    say_words(t);
+    say_meaning(t);
+}
+
+static void on_waiting(struct teller *t)
+{
+    say(t, "Waits");
+    say_field(t, " (", "domain", ")");
+    if (has(t, "until")) {
+        say(t, " until ");
+        say_moment(t, number_of(t->event, "until"));
+    }
+    say(t, " for the next attempt");
+    say_field(t, "; attempts so far: ", "attempt", "");
+    say_words(t);
+}
+
+static void on_given_up(struct teller *t)
+{
+    say(t, is(t->event, "event", "expired") ? "Given up, as it could not be delivered in time, for " : "Given up for ");
+    say_recipient(t);
+    say_field(t, ": ", "why", "");
+    say_words(t);
+}
+
+static void on_reported(struct teller *t)
+{
+    say(t, "The sender was told");
+    if (is(t->event, "why", "failed"))
+        say(t, " that it could not be delivered");
+    else if (is(t->event, "why", "delayed"))
+        say(t, " that it is late");
+    else if (is(t->event, "why", "delivered") || is(t->event, "why", "relayed"))
+        say(t, " that it was delivered");
+    else
+        say_field(t, ": ", "why", "");
+    say_field(t, "; the report is message ", "report", "");
+}
+
+static void on_operator(struct teller *t)
+{
+    static const struct { const char *event, *words; } rows[] = {
+        { "held", "Stopped (it waits until somebody releases it)" }, { "released", "Released" },
+        { "retried", "Told to be tried now" }, { "rerouted", "Sent another way" }, { "deleted", "Deleted" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (is(t->event, "event", rows[i].event))
+            say(t, rows[i].words);
+    say_field(t, " for ", has(t, "recipient") ? "recipient" : "domain", "");
+    say_field(t, " by ", "by", "");
+    say_field(t, ", ", "route", "");
+    say_field(t, ": ", "why", "");
+}
+
+static void on_caught(struct teller *t)
+{
+    say(t, "Kept for looking at, by a route, instead of being delivered to ");
+    say_recipient(t);
+    say_words(t);
+}
+
+static void on_done(struct teller *t) { say(t, "Nothing is left to be done for it."); }
+
+/* No sentence for this one: all that it says. */
+static void on_other(struct teller *t)
+{
+    static const char *const known[] = { "time", "level", "role", "pid", "event", "id" };
+    const char *name;
+    json_t *value;
+    unsigned n = 0;
+    say_safe(t, text_of(t->event, "event"));
+    json_object_foreach((json_t *)(uintptr_t)t->event, name, value) {
+        bool skip = false;
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            skip |= strcmp(name, known[i]) == 0;
+        if (skip || !has(t, name))
+            continue;
+        say(t, n++ ? ", " : ": ");
+        say_safe(t, name);
+        say_field(t, " ", name, "");
+    }
+}
+
+static const struct telling {
+    const char *event;
+    void (*tell)(struct teller *t);
+} tellings[] = {
+    { "accepted", on_accepted }, { "delivered", on_delivered }, { "deferred", on_deferred }, { "failed", on_failed },
+    { "waiting", on_waiting },   { "expired", on_given_up },    { "dropped", on_given_up },  { "reported", on_reported },
+    { "held", on_operator },     { "released", on_operator },   { "retried", on_operator },  { "rerouted", on_operator },
+    { "deleted", on_operator },  { "caught", on_caught },       { "done", on_done },
+};
+
+/* The local day and time of the event; the day only where it changes. */
+static void say_time(struct teller *t)
+{
+    struct tm tm = { 0 };
+    char day[32] = "", clock[32] = "--------";
+    if (strptime(text_of(t->event, "time"), "%Y-%m-%dT%H:%M:%S", &tm)) {
+        time_t when = timegm(&tm);
+        localtime_r(&when, &tm);
+        strftime(day, sizeof day, "%A %d %B %Y", &tm);
+        strftime(clock, sizeof clock, "%H:%M:%S", &tm);
+    }
+    if (strcmp(day, t->day) != 0) {
+        say_indent(t, 0);
+        buf_printf(t->out, "%s\n", day);
+        memcpy(t->day, day, sizeof day);
+    }
+    say_indent(t, 2);
+    buf_printf(t->out, "%-8s  ", clock);
+}
+
+void story_text(const struct story *story, unsigned indent, struct buf *ret)
+{
+    struct teller t = { .out = ret, .story = story, .indent = indent };
+    size_t i;
+    json_t *event;
+    json_array_foreach(story->events, i, event) {
+        void (*tell)(struct teller *) = on_other;
+        t.event = event;
+        for (size_t n = 0; n < ARRAY_LEN(tellings); n++)
+            if (is(event, "event", tellings[n].event))
+                tell = tellings[n].tell;
+        say_time(&t);
+        tell(&t);
+        say(&t, "\n");
+    }
+}
