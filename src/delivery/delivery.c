@@ -1,0 +1,165 @@
+#include "delivery/delivery.h"
+#include "delivery/job.h"
+#include "delivery/resolve.h"
+#include "net/tls.h"
+#include <unistd.h>
+
+/* Everything in hand is forgotten: the queue that gave it is gone, or we are. */
+static void drop_all(struct delivery *delivery)
+{
+    for (LIST_EACH(link, &delivery->jobs))
+        job_drop(CONTAINER(link, struct job, link));
+    for (MAP_EACH(node, &delivery->sites))
+        site_free(CONTAINER(node, struct site, node));
+    resolve_drop_all(delivery);
+    places_done(&delivery->places);
+    delivery->owed = 0;
+}
+
+static void give_credits(struct loop_task *task)
+{
+    struct delivery *delivery = CONTAINER(task, struct delivery, give);
+    if (delivery->queue && delivery->owed > 0 && !delivery->is_draining) {
+        struct lease_credit credit = { delivery->owed };
+        lease_credit_put(channel_begin(delivery->queue, LEASE_CREDIT), &credit);
+        (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */
+        delivery->owed = 0;
+    }
+    if (delivery->is_draining && delivery->job_count == 0 && delivery->on_drained) {
+        void (*on_drained)(void *) = delivery->on_drained;
+        delivery->on_drained = NULL;
+        on_drained(delivery->arg);
+    }
+}
+
+void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log, struct delivery_config *config)
+{
+    *delivery = (struct delivery){ .loop = loop, .log = log, .config = config };
+    list_init(&delivery->jobs);
+    list_init(&delivery->questions);
+    tls_random(&delivery->random, sizeof delivery->random);
+    loop_hook_add(loop, &delivery->give, give_credits);
+}
+
+void delivery_done(struct delivery *delivery)
+{
+    drop_all(delivery);
+    if (delivery->queue)
+        channel_free(delivery->queue);
+    loop_hook_remove(&delivery->give);
+    map_done(&delivery->sites);
+    hosts_done(&delivery->hosts);
+    delivery_config_unref(delivery->config);
+}
+
+void delivery_set_config(struct delivery *delivery, struct delivery_config *config)
+{
+    int64_t before = delivery->config->root->delivery.leases, after = config->root->delivery.leases;
+    if (after > before) /* fewer come into force with the next queue */
+        delivery->owed += (uint32_t)(after - before);
+    delivery_config_unref(delivery->config);
+    delivery->config = config;
+}
+
+void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), void *arg)
+{
+    delivery->is_draining = true;
+    delivery->on_drained = on_drained;
+    delivery->arg = arg;
+}
+
+/* ---- the queue's words ---- */
+
+static bool on_segment(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_segment segment;
+    if (!lease_segment_get(message->body, &segment) || message->fd_count != 1)
+        return false;
+    places_add(&delivery->places, false, segment.number, message->fds[0]);
+    message->fds[0] = -1;
+    return true;
+}
+
+static bool on_body(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_body body;
+    if (!lease_body_get(message->body, &body) || message->fd_count != 1)
+        return false;
+    places_add(&delivery->places, true, body.number, message->fds[0]);
+    message->fds[0] = -1;
+    return true;
+}
+
+static bool on_segment_gone(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_segment_gone gone;
+    if (!lease_segment_gone_get(message->body, &gone))
+        return false;
+    places_gone(&delivery->places, false, gone.number);
+    return true;
+}
+
+static bool on_body_gone(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_body_gone gone;
+    if (!lease_body_gone_get(message->body, &gone))
+        return false;
+    places_gone(&delivery->places, true, gone.number);
+    return true;
+}
+
+static bool on_resolve(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_resolve resolve;
+    if (!lease_resolve_get(message->body, &resolve))
+        return false;
+    resolve_ask(delivery, &resolve);
+    return true;
+}
+
+static bool on_grant(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_grant grant;
+    if (!lease_grant_get(message->body, &grant))
+        return false;
+    job_new(delivery, &grant);
+    return true;
+}
+
+static void on_message(void *arg, struct channel *channel, struct channel_message *message)
+{
+    static bool (*const handlers[])(struct delivery *, struct channel_message *) = {
+        [LEASE_SEGMENT] = on_segment, [LEASE_SEGMENT_GONE] = on_segment_gone, [LEASE_BODY] = on_body,
+        [LEASE_BODY_GONE] = on_body_gone, [LEASE_RESOLVE] = on_resolve, [LEASE_GRANT] = on_grant,
+    };
+    struct delivery *delivery = arg;
+    bool known = message->kind < ARRAY_LEN(handlers) && handlers[message->kind];
+    if (!known || !handlers[message->kind](delivery, message))
+        log_error(delivery->log, "peer-broke-format", LOG_STR("peer", "queue"), LOG_INT("kind", message->kind));
+}
+
+static void on_closed(void *arg, struct channel *channel, enum status why)
+{
+    struct delivery *delivery = arg;
+    log_warning(delivery->log, "peer-gone", LOG_STR("peer", "queue"), LOG_STR("why", status_text(why)),
+                LOG_INT("leases", delivery->job_count));
+    channel_free(channel);
+    delivery->queue = NULL;
+    /* Nobody can be told what becomes of these leases. Those whose message was just being taken may arrive twice. */
+    drop_all(delivery);
+}
+
+void delivery_set_queue(struct delivery *delivery, int fd)
+{
+    static const struct channel_events events = { on_message, on_closed };
+    if (delivery->queue)
+        channel_free(delivery->queue);
+    drop_all(delivery);
+    delivery->queue = channel_new(delivery->loop, fd, &events, delivery);
+    if (!delivery->queue) {
+        log_error(delivery->log, "peer-refused", LOG_STR("peer", "queue"), LOG_STR("why", "out of memory"));
+        close(fd);
+        return;
+    }
+    delivery->owed = (uint32_t)delivery->config->root->delivery.leases;
+}

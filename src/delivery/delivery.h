@@ -1,0 +1,46 @@
+/* delivery/delivery.h -- takes messages to the servers of their recipients.
+ *
+ *     queue --lease--> job --> site's turn --> session --> the peer's word --> outcome --> queue
+ *
+ * A job is one lease: a message and those of its recipients that go to one site. It waits in its site for a
+ * connection, or opens one: hosts by preference, their addresses by turns, until one takes it. A recipient is given
+ * back to the queue exactly once: delivered, deferred, failed or caught. What the queue already has an outcome for
+ * is forgotten here.
+ */
+#pragma once
+#include "base/log.h"
+#include "base/map.h"
+#include "delivery/config.h"
+#include "delivery/hosts.h"
+#include "delivery/places.h"
+#include "wire/queue_delivery.h"
+
+struct delivery {
+    struct loop *loop;
+    struct log *log;
+    struct delivery_config *config;
+    struct channel *queue;       /* NULL while there is none */
+    struct map sites;            /* struct site, by key */
+    struct hosts hosts;          /* addresses that gave trouble */
+    struct places places;        /* descriptors of segments and bodies */
+    struct list jobs;            /* every struct job */
+    struct list questions;       /* every struct question */
+    unsigned job_count;
+    uint32_t owed;               /* credits to give with the end of this turn */
+    bool is_draining;
+    struct loop_task give;       /* hook: sends the credits, and tells when nothing is left */
+    uint64_t random;
+    void (*on_drained)(void *arg); /* nothing is left in hand, while draining */
+    void *arg;
+};
+
+/* The caller's memory. `config` is taken over. */
+void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log, struct delivery_config *config);
+void delivery_done(struct delivery *delivery); /* closes everything; outcomes that were not sent are lost */
+/* Jobs in hand go on by the old settings. */
+void delivery_set_config(struct delivery *delivery, struct delivery_config *config);
+/* A queue to work for, by the channel's descriptor (taken over). The leases of the one before are dropped: it died,
+ * and the new one gives them anew. */
+void delivery_set_queue(struct delivery *delivery, int fd);
+/* Takes nothing new; on_drained comes when all is settled, perhaps at once. */
+void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), void *arg);

@@ -1,0 +1,144 @@
+/* The body on its way: from the record in memory, or straight from its file. */
+#include "delivery/session_priv.h"
+#include <stdlib.h>
+
+#define CHUNK_OCTETS 65536u
+#define WAITING_MOST (256u << 10) /* octets that dotted pieces may leave waiting in the stream */
+
+static bool needs_dots(const struct session *session)
+{
+    return session->client.send == SMTP_SEND_DOTTED && (session->body.message->envelope.flags & SPOOL_LEADING_DOTS);
+}
+
+/* Our own disk let us down in the middle: the server must not take half for the whole, so the connection ends. */
+static void fail(struct session *session)
+{
+    session->has_local_trouble = true;
+    session->is_sending = false;
+    smtp_client_lost(&session->client, STATUS_IO, loop_now_ms(session->loop));
+    session->again = true;
+}
+
+static void finish(struct session *session)
+{
+    session->is_sending = false;
+    smtp_client_body_sent(&session->client, loop_now_ms(session->loop));
+}
+
+/* What stands behind the message's last octet. */
+static struct span tail(const struct session *session)
+{
+    return session->client.send == SMTP_SEND_DOTTED ? smtp_dots_end(&session->dots) : SPAN_NONE;
+}
+
+/* Without dots to double, nothing is copied: what the stream does not take now is offered again. */
+static bool pump_memory(struct session *session)
+{
+    const struct spool_message *message = session->body.message;
+    struct span headers = message->headers, body = message->body;
+    struct span end = tail(session);
+    size_t at = (size_t)session->at, before = headers.n + body.n;
+    struct span pieces[3] = { span_from(headers, at), span_from(body, at > headers.n ? at - headers.n : 0),
+                              span_from(end, at > before ? at - before : 0) };
+    session->at += stream_send(session->stream, pieces, 3, true);
+    return session->at == before + end.n;
+}
+
+static bool pump_file(struct session *session)
+{
+    const struct spool_message *message = session->body.message;
+    while (session->at < message->octets) {
+        bool in_segment = session->at < message->content;
+        int fd = in_segment ? session->body.segment_fd : session->body.body_fd;
+        uint64_t from = in_segment ? message->content_at + session->at : session->at - message->content;
+        uint64_t left = (in_segment ? message->content : message->octets) - session->at;
+        size_t took = stream_send_file(session->stream, fd, (off_t)from, (size_t)MIN(left, (uint64_t)1 << 30));
+        session->at += took;
+        if (took == left)
+            continue;
+        if (took == 0 && stream_waiting(session->stream) == 0 && stream_errno(session->stream) == 0)
+            fail(session);
+        return false;
+    }
+    stream_write(session->stream, tail(session));
+    return true;
+}
+
+static bool pump_dotted_memory(struct session *session)
+{
+    const struct spool_message *message = session->body.message;
+    struct buf *out = stream_output(session->stream);
+    if (smtp_dots_add(&session->dots, message->headers, out) != STATUS_OK ||
+        smtp_dots_add(&session->dots, message->body, out) != STATUS_OK || buf_add(out, tail(session)) != STATUS_OK) {
+        fail(session);
+        return false;
+    }
+    session->at = message->octets;
+    return true;
+}
+
+static bool pump_dotted_file(struct session *session)
+{
+    const struct spool_message *message = session->body.message;
+    char *chunk = malloc(CHUNK_OCTETS);
+    while (chunk && session->at < message->octets && stream_waiting(session->stream) < WAITING_MOST) {
+        size_t n = (size_t)MIN(message->octets - session->at, (uint64_t)CHUNK_OCTETS);
+        if (spool_message_pread(&spool_ops_system, session->body.segment_fd, session->body.body_fd, message, session->at,
+                                chunk, n) != STATUS_OK ||
+            smtp_dots_add(&session->dots, span_of(chunk, n), stream_output(session->stream)) != STATUS_OK) {
+            free(chunk);
+            fail(session);
+            return false;
+        }
+        session->at += n;
+        stream_flush(session->stream);
+    }
+    free(chunk);
+    if (!chunk)
+        fail(session);
+    if (!chunk || session->at < message->octets)
+        return false;
+    stream_write(session->stream, tail(session));
+    return true;
+}
+
+void session_body_pump(struct session *session)
+{
+    const struct spool_message *message = session->body.message;
+    bool in_memory = message->body.p != NULL, done;
+    if (needs_dots(session))
+        done = in_memory ? pump_dotted_memory(session) : pump_dotted_file(session);
+    else
+        done = in_memory ? pump_memory(session) : pump_file(session);
+    if (done && session->is_sending)
+        finish(session);
+}
+
+/* A body that goes as it is still has to end with a line's end before the dot: look at its last two octets. */
+static bool look_at_end(struct session *session)
+{
+    const struct spool_message *message = session->body.message;
+    char end[2];
+    if (message->body.p && message->body.n > 1) {
+        smtp_dots_skip(&session->dots, message->body);
+        return true;
+    }
+    size_t n = (size_t)MIN(message->octets, (uint64_t)2);
+    if (spool_message_pread(&spool_ops_system, session->body.segment_fd, session->body.body_fd, message,
+                            message->octets - n, end, n) != STATUS_OK)
+        return false;
+    smtp_dots_skip(&session->dots, span_of(end, n));
+    return true;
+}
+
+void session_body_begin(struct session *session)
+{
+    session->is_sending = true;
+    session->at = 0;
+    smtp_dots_init(&session->dots);
+    if (session->client.send == SMTP_SEND_DOTTED && !needs_dots(session) && !look_at_end(session)) {
+        fail(session);
+        return;
+    }
+    session_body_pump(session);
+}

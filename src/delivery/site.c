@@ -1,0 +1,98 @@
+#include "delivery/site.h"
+#include "base/hash.h"
+#include "delivery/job.h"
+#include <stdlib.h>
+
+static bool is_site(const struct map_node *node, const void *key)
+{
+    const struct site *site = CONTAINER(node, struct site, node);
+    return span_eq(span_of(site->key, site->key_n), *(const struct span *)key);
+}
+
+/* The session that was used last, so that those beyond the need grow old. */
+static struct session *take_idle(struct site *site)
+{
+    for (LIST_EACH(link, &site->idle)) {
+        struct session *session = CONTAINER(link, struct session, link);
+        list_remove(link);
+        if (session->config == site->delivery->config && session_is_reusable(session))
+            return session;
+        session_free(session);
+        site->open--;
+    }
+    return NULL;
+}
+
+static void give_turns(struct loop_task *task)
+{
+    struct site *site = CONTAINER(task, struct site, turn);
+    while (!list_is_empty(&site->waiting)) {
+        struct session *kept = take_idle(site);
+        if (!kept && site->open >= site->most)
+            return;
+        if (!kept)
+            site->open++;
+        job_begin(CONTAINER(list_take_first(&site->waiting), struct job, in_site), kept);
+    }
+    if (site->open == 0)
+        site_free(site);
+}
+
+struct site *site_get(struct delivery *delivery, struct span key)
+{
+    uint64_t hash = hash_bytes(key);
+    struct map_node *node = map_find(&delivery->sites, hash, is_site, &key);
+    if (node)
+        return CONTAINER(node, struct site, node);
+    struct site *site = calloc(1, sizeof *site + key.n);
+    if (!site)
+        return NULL;
+    site->delivery = delivery;
+    site->most = 1;
+    site->key_n = key.n;
+    memcpy(site->key, key.p, key.n);
+    list_init(&site->idle);
+    list_init(&site->waiting);
+    loop_task_init(delivery->loop, &site->turn, give_turns);
+    if (map_add(&delivery->sites, &site->node, hash) == STATUS_OK)
+        return site;
+    free(site);
+    return NULL;
+}
+
+void site_free(struct site *site)
+{
+    for (LIST_EACH(link, &site->idle))
+        session_free(CONTAINER(link, struct session, link));
+    loop_task_cancel(&site->turn);
+    map_remove(&site->delivery->sites, &site->node);
+    free(site);
+}
+
+void site_wait(struct site *site, struct job *job)
+{
+    list_add_last(&site->waiting, &job->in_site);
+    loop_later(&site->turn);
+}
+
+void site_closed(struct site *site)
+{
+    site->open--;
+    loop_later(&site->turn);
+}
+
+static void idle_over(void *arg, struct session *session)
+{
+    struct site *site = arg;
+    session_free(session);
+    site_closed(site);
+}
+
+void site_keep(struct site *site, struct session *session)
+{
+    static const struct session_events events = { .on_over = idle_over };
+    session_set_user(session, &events, site);
+    session_idle(session, session->config->root->delivery.idle_ms);
+    list_add_first(&site->idle, &session->link);
+    loop_later(&site->turn);
+}

@@ -1,0 +1,25 @@
+/* delivery/site.h -- the connections to one site, kept and used again, and the jobs that wait for one. */
+#pragma once
+#include "delivery/delivery.h"
+#include "delivery/session.h"
+
+struct job;
+
+struct site {
+    struct map_node node;
+    struct delivery *delivery;
+    struct list idle;      /* sessions, the one used last first */
+    struct list waiting;   /* jobs, the oldest first */
+    unsigned open;         /* sessions, idle ones included, and jobs that are opening one */
+    unsigned most;         /* as the queue last said */
+    struct loop_task turn;
+    size_t key_n;
+    char key[];
+};
+
+/* The site of that name, made where there is none. NULL: out of memory. */
+struct site *site_get(struct delivery *delivery, struct span key);
+void site_wait(struct site *site, struct job *job);       /* it is called when its turn comes: job_begin() */
+void site_closed(struct site *site);                      /* one connection less */
+void site_keep(struct site *site, struct session *session); /* nobody uses it now */
+void site_free(struct site *site);                        /* with its idle sessions; no job may wait */
