@@ -18,7 +18,7 @@ struct question {
     char domain[];
 };
 
-static void send(struct delivery *delivery, const struct lease_resolved *answer)
+static void reply(struct delivery *delivery, const struct lease_resolved *answer)
 {
     if (!delivery->queue)
         return;
@@ -47,7 +47,7 @@ static void answer_site(struct question *question, uint32_t ttl_s)
     struct lease_resolved answer = { .token = question->token, .result = RESOLVE_SITE,
                                      .ttl_s = MAX(MIN(ttl_s, (uint32_t)TTL_MOST_S), (uint32_t)TTL_LEAST_S) };
     answer.site = hops_key(&question->hops, &key);
-    send(question->delivery, &answer);
+    reply(question->delivery, &answer);
     question_drop(question);
 }
 
@@ -60,7 +60,7 @@ static void answer_trouble(struct question *question, const struct hops_trouble 
         .enhanced = { trouble->enhanced.class, trouble->enhanced.subject, trouble->enhanced.detail },
         .text = span_str(trouble->text),
     };
-    send(question->delivery, &answer);
+    reply(question->delivery, &answer);
     question_drop(question);
 }
 
@@ -120,7 +120,7 @@ static bool answer_at_once(struct delivery *delivery, const struct lease_resolve
     } else {
         return false;
     }
-    send(delivery, &answer);
+    reply(delivery, &answer);
     return true;
 }
 
@@ -132,7 +132,7 @@ void resolve_ask(struct delivery *delivery, const struct lease_resolve *resolve)
     if (!question) {
         struct lease_resolved answer = { .token = resolve->token, .result = RESOLVE_DEFERRED, .ttl_s = TTL_LEAST_S,
                                          .enhanced = { 4, 3, 0 }, .text = span_str(out_of_memory.text) };
-        send(delivery, &answer);
+        reply(delivery, &answer);
         return;
     }
     question->delivery = delivery;
