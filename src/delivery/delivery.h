@@ -44,3 +44,6 @@ void delivery_set_config(struct delivery *delivery, struct delivery_config *conf
 void delivery_set_queue(struct delivery *delivery, int fd);
 /* Takes nothing new; on_drained comes when all is settled, perhaps at once. */
 void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), void *arg);
+
+/* The process `goniec role delivery`: runs until the supervisor goes or lets it go; what it exits with. */
+int delivery_main(void);

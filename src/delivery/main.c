@@ -1,4 +1,3 @@
-#include "delivery/role.h"
 #include "delivery/delivery.h"
 #include "wire/supervisor.h"
 #include <signal.h>
