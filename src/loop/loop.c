@@ -97,6 +97,13 @@ void loop_fd_remove(struct loop_fd *self)
     if (!self->loop)
         return;
     epoll_ctl(self->loop->epoll, EPOLL_CTL_DEL, self->fd, NULL);
+    loop_fd_forget(self);
+}
+
+void loop_fd_forget(struct loop_fd *self)
+{
+    if (!self->loop)
+        return;
     for (int i = 0; i < self->loop->ready_count; i++)
         if (self->loop->ready[i].data.ptr == self)
             self->loop->ready[i].data.ptr = NULL;

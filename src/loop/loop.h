@@ -51,6 +51,9 @@ MUST_CHECK enum status loop_fd_add(struct loop *loop, struct loop_fd *self, int 
                                    void (*on_ready)(struct loop_fd *, unsigned));
 void loop_fd_want(struct loop_fd *self, unsigned want); /* no system call when nothing changes */
 void loop_fd_remove(struct loop_fd *self);              /* before close(); nothing happens the second time */
+/* The same without a system call, for a descriptor that is closed right behind this and of which there is no duplicate:
+ * closing the last one takes it out of the epoll set. */
+void loop_fd_forget(struct loop_fd *self);
 
 /* A timer must be loop_timer_init()ed once; setting it again moves it. A firing timer is already stopped. */
 void loop_timer_init(struct loop *loop, struct loop_timer *self, void (*on_due)(struct loop_timer *));

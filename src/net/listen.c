@@ -57,6 +57,7 @@ enum status listen_open(const struct net_address *at, const struct listen_option
 struct listener {
     struct loop_fd watch;
     int reserve; /* a descriptor kept for the moment when there are no others; -1 when even that is gone */
+    unsigned batch; /* connections to try for: grows while there are more, so that a lone one costs one call */
     bool in_batch, dead;
     const struct listener_events *events;
     void *arg;
@@ -108,10 +109,10 @@ static void on_ready(struct loop_fd *watch, unsigned ready)
 {
     struct listener *listener = CONTAINER(watch, struct listener, watch);
     listener->in_batch = true;
-    for (unsigned i = 0; i < LISTEN_BATCH && !listener->dead && watch->want; i++) {
-        if (!accept_one(listener))
-            break;
-    }
+    unsigned i = 0;
+    while (i < listener->batch && !listener->dead && watch->want && accept_one(listener))
+        i++;
+    listener->batch = i < listener->batch ? MAX(i, 1u) : MIN(2 * i, (unsigned)LISTEN_BATCH);
     listener->in_batch = false;
     if (listener->dead)
         dispose(listener);
@@ -122,7 +123,7 @@ struct listener *listener_new(struct loop *loop, int fd, const struct listener_e
     struct listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
         return NULL;
-    *listener = (struct listener){ .events = events, .arg = arg, .reserve = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
+    *listener = (struct listener){ .events = events, .arg = arg, .batch = 1, .reserve = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
     if (loop_fd_add(loop, &listener->watch, fd, LOOP_READ, on_ready) != STATUS_OK) {
         dispose(listener);
         return NULL;

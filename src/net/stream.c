@@ -54,7 +54,7 @@ void stream_free(struct stream *stream)
     if (!stream || stream->dead)
         return;
     int fd = stream->watch.fd;
-    loop_fd_remove(&stream->watch);
+    loop_fd_forget(&stream->watch);
     loop_task_cancel(&stream->task);
     loop_timer_stop(&stream->timer);
     close(fd);

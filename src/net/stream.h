@@ -83,5 +83,5 @@ const struct tls_info *stream_tls(const struct stream *stream); /* NULL before o
 const char *stream_tls_failure(const struct stream *stream); /* a phrase for the log; "" when nothing failed */
 
 int stream_errno(const struct stream *stream); /* of the read or write that failed */
-int stream_fd(const struct stream *stream);
+int stream_fd(const struct stream *stream); /* for socket options; must not be duplicated */
 void stream_set_events(struct stream *stream, const struct stream_events *events, void *arg); /* another owner */
