@@ -51,7 +51,7 @@ void story_add(void *arg, struct span line)
 {
     struct story *story = arg;
     char id[ID_TEXT_SIZE];
-    json_t *event = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, NULL);
+    json_t *event = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     if (!json_is_object(event)) {
         story->broken++;
         json_decref(event);
@@ -112,17 +112,23 @@ struct teller {
 static void say(struct teller *t, const char *text) { buf_add_str(t->out, text); }
 
 /* Somebody else's text, harmless for a terminal. */
-static void say_safe(struct teller *t, const char *text)
+static void say_safe(struct teller *t, struct span text)
 {
-    size_t n = strlen(text);
-    for (size_t i = 0; i < n && i < TEXT_MAX; i++) {
-        unsigned char c = (unsigned char)text[i];
-        bool c1 = c == 0xC2 && (unsigned char)text[i + 1] < 0xA0;
+    for (size_t i = 0; i < text.n && i < TEXT_MAX; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool c1 = c == 0xC2 && i + 1 < text.n && (unsigned char)text.p[i + 1] < 0xA0;
+        bool blank = c == '\n' || c == '\r' || c == '\t';
         i += c1;
-        buf_add_char(t->out, c1 || c == 0x7F || (c < ' ' && c != '\n' && c != '\r' && c != '\t') ? '?' : c < ' ' ? ' ' : (char)c);
+        buf_add_char(t->out, blank ? ' ' : c1 || c < ' ' || c == 0x7F ? '?' : (char)c);
     }
-    if (n > TEXT_MAX)
+    if (text.n > TEXT_MAX)
         say(t, "...");
+}
+
+static struct span span_in(const json_t *event, const char *name)
+{
+    const json_t *value = json_object_get(event, name);
+    return span_of(json_string_value(value), json_string_length(value));
 }
 
 static bool has(const struct teller *t, const char *name)
@@ -139,7 +145,7 @@ static void say_field(struct teller *t, const char *before, const char *name, co
     say(t, before);
     const json_t *value = json_object_get(t->event, name);
     if (json_is_string(value))
-        say_safe(t, json_string_value(value));
+        say_safe(t, span_in(t->event, name));
     else if (json_is_integer(value))
         buf_printf(t->out, "%lld", (long long)json_integer_value(value));
     say(t, behind);
@@ -191,7 +197,7 @@ static void say_server(struct teller *t)
 {
     if (!has(t, "host") && !has(t, "address"))
         return;
-    say_safe(t, has(t, "host") ? text_of(t->event, "host") : text_of(t->event, "address"));
+    say_safe(t, span_in(t->event, has(t, "host") ? "host" : "address"));
     if (has(t, "host"))
         say_field(t, " (", "address", ")");
 }
@@ -199,15 +205,15 @@ static void say_server(struct teller *t)
 /* "550 5.1.1 No such user"; the enhanced code only once. */
 static void say_words(struct teller *t)
 {
-    const char *text = text_of(t->event, "text"), *status = text_of(t->event, "status");
-    struct span words = span_str(text);
+    const char *status = text_of(t->event, "status");
+    struct span text = span_in(t->event, "text"), words = text;
     struct status_code code;
-    if (!*text && !has(t, "code"))
+    if (text.n == 0 && !has(t, "code"))
         return;
     say_below(t, has(t, "code") ? "It said: " : "The reason: ");
     say_field(t, "", "code", " ");
     if (has(t, "code") && *status && !status_code_take(&words, &code)) {
-        say_safe(t, status);
+        say_safe(t, span_str(status));
         say(t, " ");
     }
     say_safe(t, text);
@@ -216,9 +222,9 @@ static void say_words(struct teller *t)
 static void say_recipient(struct teller *t)
 {
     if (has(t, "recipient"))
-        say_safe(t, text_of(t->event, "recipient"));
+        say_safe(t, span_in(t->event, "recipient"));
     else if (has(t, "to"))
-        say_safe(t, text_of(t->event, "to"));
+        say_safe(t, span_in(t->event, "to"));
     else if (has(t, "domain"))
         say_field(t, "everybody at ", "domain", "");
     else
@@ -227,8 +233,8 @@ static void say_recipient(struct teller *t)
 
 static void say_sender(struct teller *t)
 {
-    const char *from = text_of(t->event, has(t, "from") ? "from" : "sender");
-    if (*from)
+    struct span from = span_in(t->event, has(t, "from") ? "from" : "sender");
+    if (from.n)
         say_safe(t, from);
     else
         say(t, "the null sender");
@@ -393,7 +399,7 @@ static void on_other(struct teller *t)
     const char *name;
     json_t *value;
     unsigned n = 0;
-    say_safe(t, text_of(t->event, "event"));
+    say_safe(t, span_in(t->event, "event"));
     json_object_foreach((json_t *)(uintptr_t)t->event, name, value) {
         bool skip = false;
         for (size_t i = 0; i < ARRAY_LEN(known); i++)
@@ -401,7 +407,7 @@ static void on_other(struct teller *t)
         if (skip || !has(t, name))
             continue;
         say(t, n++ ? ", " : ": ");
-        say_safe(t, name);
+        say_safe(t, span_str(name));
         say_field(t, " ", name, "");
     }
 }
