@@ -2,8 +2,8 @@
  *
  * The first and the last 4 KiB block hold the same description (number, epoch, salt, use); records lie between them,
  * commit after commit, each beginning at a 4 KiB boundary. The file never changes its size: overwriting written
- * blocks costs no file-system journal commit. A segment is EMPTY (its description was synced with a new epoch and
- * salt: whatever lies in it is void) or USED; it becomes USED by a write that the first commit's sync carries to disk.
+ * blocks costs no file-system journal commit. A segment is EMPTY (that was synced: whatever lies in it is void) or in
+ * use; it comes into use, with a new epoch and salt, by a write that the first commit's sync carries to disk.
  */
 #pragma once
 #include "spool/ops.h"

@@ -175,9 +175,16 @@ enum status spool_store_take(struct spool_store *store, enum spool_use use, uint
         store_refill(store);
         return store->low ? STATUS_FULL : STATUS_AGAIN;
     }
+    uint64_t salt;
+    if (store->ops->random(store->ops, &salt, sizeof salt) < 0)
+        return STATUS_IO;
     struct entry *entry = CONTAINER(list_take_first(&store->ready), struct entry, link);
     store->ready_count--;
     entry->state = ENTRY_USED;
+    /* A new life begins here and not when it became EMPTY: a crash may leave records of a life whose description
+     * never reached the disk, and they must not be taken for those of the next one. */
+    entry->segment.epoch++;
+    entry->segment.salt = salt;
     entry->segment.use = use;
     entry->segment.writer = writer;
     entry->segment.sequence = ++store->sequence;

@@ -17,13 +17,12 @@ struct segment_job {
     enum status status;
 };
 
-static enum status new_life(const struct spool_ops *ops, struct spool_segment *segment)
+static void make_void(struct spool_segment *segment)
 {
-    segment->epoch++;
     segment->use = SPOOL_EMPTY;
+    segment->salt = 0;
     segment->writer = 0;
     segment->since_wall_ms = 0;
-    return ops->random(ops, &segment->salt, sizeof segment->salt) == 0 ? STATUS_OK : STATUS_IO;
 }
 
 static enum status fill(const struct spool_ops *ops, int fd, uint32_t octets)
@@ -54,9 +53,8 @@ static void run_make(struct job *job)
         self->status = errno == ENOSPC || errno == EDQUOT ? STATUS_FULL : STATUS_IO;
         return;
     }
-    self->status = new_life(ops, &self->segment);
-    if (self->status == STATUS_OK)
-        self->status = fill(ops, fd, self->segment.octets);
+    make_void(&self->segment);
+    self->status = fill(ops, fd, self->segment.octets);
     if (self->status == STATUS_OK)
         self->status = spool_segment_write(ops, fd, &self->segment);
     if (self->status == STATUS_OK)
@@ -83,9 +81,8 @@ static void run_empty(struct job *job)
         return;
     }
     /* Also before it is removed: else a crash could bring the name back with all that was in it. */
-    self->status = new_life(ops, &self->segment);
-    if (self->status == STATUS_OK)
-        self->status = spool_segment_write(ops, fd, &self->segment);
+    make_void(&self->segment);
+    self->status = spool_segment_write(ops, fd, &self->segment);
     if (self->status == STATUS_OK)
         self->status = spool_fdatasync(ops, fd);
     ops->close(ops, fd);

@@ -91,7 +91,10 @@ enum status spool_store_scan(struct spool_store *store, uint32_t number, uint32_
         .ops = store->ops, .fd = reading.fd, .segment = entry->segment, .after = after,
         .on_record = on_record, .on_damage = on_damage, .arg = &reading,
     };
-    status = spool_scan_run(&scan);
+    /* A writer that was killed may have left what no sync has carried to disk: what we hand out shall last. */
+    status = spool_fdatasync(store->ops, reading.fd);
+    if (status == STATUS_OK)
+        status = spool_scan_run(&scan);
     store->ops->close(store->ops, reading.fd);
     return status;
 }
