@@ -1,0 +1,49 @@
+/* The commands of `goniec`: a row for each, in the order in which the list shows them. */
+#include "cli/account.h"
+#include "cli/common.h"
+#include "cli/load.h"
+#include "cli/server.h"
+#include "cli/settings.h"
+#include "cli/sink.h"
+#include "cli/trace.h"
+#include "cli/spool.h"
+
+const struct command commands[] = {
+    { "serve", "[--config FILE]", "run the server",
+      "Reads the settings, opens the ports and starts a process for each duty. Runs in the foreground until SIGTERM\n"
+      "or SIGINT, then finishes what is in hand. SIGHUP does what `goniec reload` does.\n",
+      serve_main, false },
+    { "check", "[--config FILE]", "look for mistakes in the settings",
+      "Reads the settings and the certificates they name, and tries the ports, without starting anything.\n"
+      "Each mistake is told as FILE:LINE:COLUMN. Exit status 1 when there are any.\n",
+      check_main, false },
+    { "settings", "[--config FILE] [--json | --man]", "show every setting: its value, default and meaning",
+      "What is printed is a settings file itself. With --man: the list of directives for the manual.\n"
+      "Passwords are left out.\n",
+      settings_main, false },
+    { "reload", "[--config FILE]", "make a running server take the new settings",
+      "No connection is refused or dropped. When the new settings have mistakes, the server keeps the old ones.\n",
+      reload_main, false },
+    { "stop", "[--config FILE]", "stop a running server and wait until it has",
+      "Sessions and deliveries in hand are finished (setting `drain`).\n",
+      stop_main, false },
+    { "account", "VERB ...", "who may log in, and as whom they may send",
+      "add, passwd, list, show, disable, enable, remove, alias, ...: see `goniec account --help`.\n",
+      account_main, false },
+    { "spool", "verify [--config FILE] [--json] [DIR]", "read the spool through and look for damage",
+      "Reads every record of the spool directory (of the settings, or DIR, which may be a copy) and checks it;\n"
+      "changes nothing, and may run beside the server. Exit status 1 when there is any fault.\n",
+      spool_main, false },
+    { "trace", "ID-or-address [--last=N] [--json] [--config FILE]", "tell the story of a message in plain words",
+      "Takes the id of a message, or an address (login, sender or recipient) and tells of its latest 10 messages.\n"
+      "Reads the event log and its rotated files.\n",
+      trace_main, false },
+    { "sink", "[--listen ADDRESS:PORT] ...", "a receiving server for tests: count, keep, refuse or delay mail",
+      "See `goniec sink --help`.\n",
+      sink_main, false },
+    { "load", "--to HOST:PORT ...", "send many messages to a server and measure how it takes them",
+      "See `goniec load --help`.\n",
+      load_main, false },
+    { "role", "NAME", "be one of the server's processes (started by serve)", "", role_main, true },
+    { 0 }
+};

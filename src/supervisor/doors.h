@@ -1,0 +1,26 @@
+/* supervisor/doors.h -- the listening sockets: for each address one per smtpd process (SO_REUSEPORT), so that the
+ * kernel spreads connections by a hash and no process wakes for another's.
+ *
+ * They stay open here too: while a process is started again its connections wait in its socket. A reload duplicates
+ * the sockets of addresses that stay.
+ */
+#pragma once
+#include "supervisor/plan.h"
+
+struct door {
+    struct conf_address address;
+    uint32_t index; /* row of `listen` */
+    int *fds;       /* one per process */
+};
+
+struct doors {
+    struct door *items;
+    size_t n;
+    unsigned processes;
+};
+
+/* NULL: `faults` says which ports are in use, or what else the system refused. `old` (may be NULL) gives the sockets
+ * that stay. An address of the default list whose family the machine has not is left out. */
+struct doors *doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
+                         struct conf_faults *faults);
+void doors_free(struct doors *doors);

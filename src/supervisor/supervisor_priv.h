@@ -1,0 +1,82 @@
+/* supervisor/supervisor_priv.h -- the supervisor's state, shared by the files that keep it.
+ *
+ * supervisor.c starts, stops and hears signals; child.c keeps one process; reload.c changes the settings under way;
+ * control.c is the socket.
+ */
+#pragma once
+#include "base/log.h"
+#include "supervisor/doors.h"
+#include "supervisor/folders.h"
+#include "supervisor/supervisor.h"
+
+#define CHILDREN_MAX 256
+
+enum child_state {
+    CHILD_DOWN,     /* not started, or waiting to be started again */
+    CHILD_STARTING, /* until it said READY */
+    CHILD_RUNNING,
+};
+
+struct child {
+    struct supervisor *supervisor;
+    enum role role;
+    uint32_t number, count;     /* of its role */
+    enum child_state state;
+    pid_t pid;                  /* 0: none */
+    struct channel *channel;    /* NULL: none */
+    struct loop_timer again;    /* when it is started again */
+    int64_t started_ms;
+    unsigned failures;          /* in a row, each soon after the start */
+    bool reloading;             /* has not answered RELOAD yet */
+};
+
+enum stage { STAGE_STARTING, STAGE_RUNNING, STAGE_STOPPING, STAGE_EMPTYING };
+
+struct supervisor {
+    struct loop *loop;
+    struct log log;
+    struct loop_task flush;
+    const char *path;           /* of the settings */
+    struct plan *plan;
+    struct doors *doors;
+    int lock_fd;
+    int log_fd;
+    struct supervisor_tickets tickets;
+    struct child children[CHILDREN_MAX];
+    unsigned child_count;
+    enum stage stage;
+    struct loop_timer deadline; /* of a stop */
+    struct reload *reload;      /* under way; NULL: none */
+    struct control *control;
+    int exit_status;
+};
+
+/* --- child.c --- */
+void child_init(struct child *child, struct supervisor *supervisor, enum role role, uint32_t number, uint32_t count);
+/* Forks and gives the new process its settings, listeners and log; peers and START follow. False: logged. */
+MUST_CHECK bool child_spawn(struct child *child);
+void child_connect(struct child *child);     /* to every peer that is up; they get a new channel too */
+void child_begin(struct child *child);       /* START */
+void child_settings(struct child *child);    /* SETTINGS and LISTENERs */
+void child_order(struct child *child, enum supervisor_kind kind);
+void child_log(struct child *child);         /* the log's descriptor */
+void child_kill(struct child *child);
+void child_done(struct child *child);
+void child_reap(struct supervisor *supervisor); /* after SIGCHLD */
+
+/* --- supervisor.c --- */
+void supervisor_child_ready(struct child *child);
+void supervisor_child_failed(struct child *child, struct span why); /* it said so */
+void supervisor_child_gone(struct child *child);                    /* it was reaped */
+void supervisor_stop(struct supervisor *supervisor);                /* the second time: at once */
+
+/* --- reload.c --- */
+/* Calls `on_done` (maybe at once) with an empty text when everything holds, or with what is wrong. */
+typedef void reload_done_fn(void *arg, struct span faults);
+void reload_start(struct supervisor *supervisor, reload_done_fn *on_done, void *arg);
+void reload_answer(struct child *child, struct span fault); /* READY, FAILED or gone while reloading */
+void reload_cancel(struct supervisor *supervisor);          /* a stop came between */
+
+/* --- control.c --- */
+MUST_CHECK bool control_open(struct supervisor *supervisor, struct conf_faults *faults);
+void control_close(struct supervisor *supervisor); /* answers those who wait for the stop, then removes the socket */
