@@ -84,7 +84,7 @@ static void open_one(struct doors *doors, const struct plan *plan, const struct 
                   conf_address_text(&listen->address, text), strerror(error), hint(error));
 }
 
-struct doors *doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
+struct doors *supervisor_doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
                          struct conf_faults *faults)
 {
     unsigned before = faults->count;

@@ -21,6 +21,6 @@ struct doors {
 
 /* NULL: `faults` says which ports are in use, or what else the system refused. `old` (may be NULL) gives the sockets
  * that stay. An address of the default list whose family the machine has not is left out. */
-struct doors *doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
+struct doors *supervisor_doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
                          struct conf_faults *faults);
 void doors_free(struct doors *doors);

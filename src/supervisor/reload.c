@@ -92,7 +92,7 @@ static bool prepare(struct supervisor *supervisor, struct plan **plan, struct do
     plan_compare(supervisor->plan, *plan, faults);
     if (faults->count != before || !plan_self_sign(*plan, faults, &made))
         return false;
-    *doors = doors_open(*plan, supervisor->doors, supervisor->doors->processes, faults);
+    *doors = supervisor_doors_open(*plan, supervisor->doors, supervisor->doors->processes, faults);
     return *doors && open_log(supervisor, *plan, faults);
 }
 

@@ -235,7 +235,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     if (settings->common.tls.certificates.n == 0)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
                     LOG_STR("why", "no certificate is configured (tls.certificates); clients will warn or refuse"));
-    supervisor->doors = doors_open(supervisor->plan, NULL, processes, faults);
+    supervisor->doors = supervisor_doors_open(supervisor->plan, NULL, processes, faults);
     supervisor->tickets.count = 1;
     tls_random(supervisor->tickets.keys[0], sizeof supervisor->tickets.keys[0]);
     return supervisor->doors && open_loop(supervisor, faults) && control_open(supervisor, faults) &&
@@ -297,7 +297,7 @@ bool supervisor_check(const char *path, struct conf_faults *faults)
     if (!plan)
         return false;
     if (!folders_are_locked(plan)) /* else the ports are in use by the very server that was set up so */
-        doors_free(doors_open(plan, NULL, 1, faults));
+        doors_free(supervisor_doors_open(plan, NULL, 1, faults));
     plan_free(plan);
     return faults->count == 0;
 }
