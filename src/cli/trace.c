@@ -138,7 +138,7 @@ static bool last_take(int *argc, char **argv, size_t *ret)
 
 int trace_main(int argc, char **argv)
 {
-    struct trace trace = { .messages = json_array() };
+    struct trace trace = { 0 };
     struct common_options options;
     size_t most = LAST;
     if (!last_take(&argc, argv, &most))
@@ -152,6 +152,7 @@ int trace_main(int argc, char **argv)
         return COMMON_FAILED;
     const char *path = common_root(conf)->common.log.file.p;
     trace.json = options.json;
+    trace.messages = json_array();
     enum status status = strcmp(path, "-") == 0 ? STATUS_DENIED : history_open(&trace.history, path);
     int exit_status = COMMON_FAILED;
     if (status == STATUS_DENIED)
