@@ -1,5 +1,4 @@
 #include "smtpd/config.h"
-#include "wire/supervisor.h"
 #include <stdlib.h>
 
 static struct tls_pair pair_of(const struct supervisor_settings *settings, const struct conf_certificate *certificate)
@@ -69,21 +68,18 @@ static bool fill(struct smtpd_config *config, const struct supervisor_settings *
     return make_tls(config, settings, ticket_secret, why);
 }
 
-struct smtpd_config *smtpd_config_new(struct span settings, struct span ticket_secret, struct list *all, struct buf *why)
+struct smtpd_config *smtpd_config_new(const struct supervisor_settings *settings, struct span ticket_secret,
+                                      struct list *all, struct buf *why)
 {
-    struct supervisor_settings *read = malloc(sizeof *read); /* large: it has room for many certificates */
     struct smtpd_config *config = calloc(1, sizeof *config);
-    bool good = read && config && supervisor_settings_get(settings, read);
-    if (config) {
-        *config = (struct smtpd_config){ .refs = 1, .hostname = BUF_EMPTY(ADDRESS_DOMAIN_MAX) };
-        list_add_last(all, &config->link);
+    if (!config) {
+        buf_add_str(why, "out of memory");
+        return NULL;
     }
-    good = good && fill(config, read, ticket_secret, why);
-    free(read);
-    if (good)
+    *config = (struct smtpd_config){ .refs = 1, .hostname = BUF_EMPTY(ADDRESS_DOMAIN_MAX) };
+    list_add_last(all, &config->link);
+    if (fill(config, settings, ticket_secret, why))
         return config;
-    if (why->n == 0)
-        buf_add_str(why, "the settings could not be read\n");
     smtpd_config_unref(config);
     return NULL;
 }

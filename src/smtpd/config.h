@@ -5,6 +5,7 @@
 #include "net/tls.h"
 #include "smtp/server.h"
 #include "smtpd/settings.h"
+#include "wire/supervisor.h"
 
 struct smtpd_config {
     unsigned refs;
@@ -16,9 +17,10 @@ struct smtpd_config {
     struct smtp_server_settings smtp;
 };
 
-/* From the body of a SETTINGS message; joins `all`. NULL: `why` says what is wrong, for people.
+/* Keeps nothing of `settings`; joins `all`. NULL: `why` says what is wrong, for people.
  * `ticket_secret`: TLS_TICKET_SECRET octets, or empty. */
-struct smtpd_config *smtpd_config_new(struct span settings, struct span ticket_secret, struct list *all, struct buf *why);
+struct smtpd_config *smtpd_config_new(const struct supervisor_settings *settings, struct span ticket_secret,
+                                      struct list *all, struct buf *why);
 struct smtpd_config *smtpd_config_ref(struct smtpd_config *config);
 void smtpd_config_unref(struct smtpd_config *config); /* NULL is fine */
 /* directory told how one may log in. `names` must stay. */

@@ -30,7 +30,7 @@ static void log_turned_away(struct door *door, const struct net_address *peer, c
     doors->turned_away++;
     if (now - doors->told_ms < TELL_EVERY_MS)
         return;
-    log_warning(&door->smtpd->log, "turned-away", LOG_STR("client", net_address_ip_text(peer, address)),
+    log_warning(door->smtpd->log, "turned-away", LOG_STR("client", net_address_ip_text(peer, address)),
                 LOG_STR("why", why), LOG_INT("count", doors->turned_away));
     doors->told_ms = now;
     doors->turned_away = 0;

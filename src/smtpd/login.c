@@ -34,7 +34,7 @@ void login_on_response(struct session *session, const struct smtp_server_event *
 
 static void failed(struct session *session, const char *why, unsigned code, struct status_code status, struct span text)
 {
-    log_info(&session->smtpd->log, "login-failed", LOG_STR("client", session->address),
+    log_info(session->smtpd->log, "login-failed", LOG_STR("client", session->address),
              LOG_STR("mechanism", session->mechanism), LOG_STR("why", why), LOG_SPAN("text", text));
     smtp_server_answer(&session->server, code, status, text);
 }
@@ -51,7 +51,7 @@ static void logged_in(struct session *session, struct span account)
     free(session->account);
     session->account = copy;
     session->account_n = account.n;
-    log_debug(&session->smtpd->log, "login", LOG_STR("client", session->address), LOG_SPAN("account", account),
+    log_debug(session->smtpd->log, "login", LOG_STR("client", session->address), LOG_SPAN("account", account),
               LOG_STR("mechanism", session->mechanism));
     smtp_server_accept(&session->server);
 }

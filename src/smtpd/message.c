@@ -160,7 +160,7 @@ static void log_accepted(const struct transaction *transaction)
     struct smtpd *smtpd = transaction->smtpd;
     AUTO(buf_done) struct buf to = BUF_EMPTY(TO_MAX * 2);
     list_recipients(intake, &to);
-    log_info(&smtpd->log, "accepted", LOG_ID(transaction->id), LOG_SPAN("from", intake_sender_of(intake)),
+    log_info(smtpd->log, "accepted", LOG_ID(transaction->id), LOG_SPAN("from", intake_sender_of(intake)),
              LOG_SPAN("to", buf_span(&to)), LOG_INT("recipients", intake->recipient_count), LOG_SIZE(intake->octets),
              LOG_STR("client", session ? session->address : ""),
              LOG_SPAN("helo", session ? smtp_server_helo(&session->server) : SPAN_NONE),

@@ -15,7 +15,7 @@ static const struct stream_events stream_events;
 void session_log_refused(struct session *session, const char *stage, struct span recipient, unsigned code, struct span text)
 {
     const struct transaction *transaction = session->transaction;
-    log_info(&session->smtpd->log, "refused", LOG_STR("at", stage), LOG_INT("code", code), LOG_SPAN("text", text),
+    log_info(session->smtpd->log, "refused", LOG_STR("at", stage), LOG_INT("code", code), LOG_SPAN("text", text),
              LOG_SPAN("from", transaction ? intake_sender_of(&transaction->intake) : SPAN_NONE), LOG_SPAN("to", recipient),
              LOG_STR("client", session->address), LOG_SPAN("account", session_account(session)));
 }
@@ -53,7 +53,7 @@ static void finish(struct session *session, const char *why)
 {
     if (session->over)
         return;
-    log_debug(&session->smtpd->log, "disconnected", LOG_STR("client", session->address), LOG_STR("why", why));
+    log_debug(session->smtpd->log, "disconnected", LOG_STR("client", session->address), LOG_STR("why", why));
     session->over = true;
     asking_cancel(&session->smtpd->asking, &session->question);
     leave_transaction(session);
@@ -146,7 +146,7 @@ static void hurry_timer(struct session *session)
 
 static void close_late(struct session *session, struct status_code status, const char *text)
 {
-    log_info(&session->smtpd->log, "timed-out", LOG_STR("client", session->address),
+    log_info(session->smtpd->log, "timed-out", LOG_STR("client", session->address),
              LOG_STR("while", smtp_server_phrase(&session->server)), LOG_STR("why", text));
     if (session->greeted && !session->shaking) {
         smtp_server_shut(&session->server, status, span_str(text));
@@ -332,7 +332,7 @@ static void set_client(struct session *session, const struct net_address *peer)
 /* Everything in front of SMTP is done. `input`: what has arrived already is TLS. */
 static void open_door(struct session *session, bool input)
 {
-    log_debug(&session->smtpd->log, "connected", LOG_STR("client", session->address),
+    log_debug(session->smtpd->log, "connected", LOG_STR("client", session->address),
               LOG_STR("service", session_is_submission(session) ? "submission" : "relay"));
     if (session->listen->tls != CONF_LISTEN_IMPLICIT) {
         greet_soon(session);
@@ -355,7 +355,7 @@ static void on_proxy(struct session *session, struct span input)
     if (status == STATUS_AGAIN)
         return;
     if (status != STATUS_OK) {
-        log_warning(&session->smtpd->log, "proxy-refused", LOG_STR("client", session->address),
+        log_warning(session->smtpd->log, "proxy-refused", LOG_STR("client", session->address),
                     LOG_STR("why", "no PROXY header from a listed proxy"));
         hang_up(session, "no PROXY header");
         return;
@@ -395,7 +395,7 @@ static void on_tls(void *arg, struct stream *stream)
     const struct tls_info *info = stream_tls(stream);
     session->shaking = false;
     session->active_ms = loop_now_ms(session->smtpd->loop);
-    log_debug(&session->smtpd->log, "tls", LOG_STR("client", session->address), LOG_STR("version", info->version),
+    log_debug(session->smtpd->log, "tls", LOG_STR("client", session->address), LOG_STR("version", info->version),
               LOG_STR("cipher", info->cipher), LOG_BOOL("resumed", info->resumed), LOG_STR("name", info->peer_name));
     if (session->greeted) {
         smtp_server_secured(&session->server);
@@ -410,7 +410,7 @@ static void on_end(void *arg, struct stream *stream, enum status why)
 {
     struct session *session = arg;
     if (why == STATUS_DENIED)
-        log_info(&session->smtpd->log, "tls-failed", LOG_STR("client", session->address),
+        log_info(session->smtpd->log, "tls-failed", LOG_STR("client", session->address),
                  LOG_STR("why", stream_tls_failure(stream)));
     bool owed = session->server.waiting != SMTP_EVENT_MORE || session->stalled;
     if (why == STATUS_CLOSED && owed && !session->over) {

@@ -15,7 +15,7 @@
 /* What all sessions of the process share. */
 struct smtpd {
     struct loop *loop;
-    struct log log;
+    struct log *log;
     struct list configs;          /* struct smtpd_config */
     struct smtpd_config *config;  /* in force; NULL before START */
     struct asking asking;
