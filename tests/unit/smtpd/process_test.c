@@ -1,0 +1,262 @@
+/* The whole process in a child: sessions over real sockets, with everybody around it played by the test. */
+#include "smtpd_house.h"
+
+#define LOGIN "AUTH PLAIN AGFubmEAc2VjcmV0\r\n"
+#define QUICK "smtpd: { login-without-tls: true }"
+#define TO_RCPT "MAIL FROM:<anna@example.org>\r\nRCPT TO:<k@there.example>\r\n"
+#define MESSAGE "From: anna@example.org\r\nSubject: x\r\n\r\nHello\r\n.\r\n"
+
+/* What lies in the segment at the place of the last ENQUEUE. */
+static struct span stored(struct house *house, char room[HOUSE_SEGMENT])
+{
+    ssize_t n = pread(house->segment_fd[house->last.segment], room, house->last.length, house->last.offset);
+    assert_int_equal(n, house->last.length);
+    return span_of(room, house->last.length);
+}
+
+static bool has(struct span text, const char *what) { return span_find_span(text, span_str(what)) < text.n; }
+
+static void test_submission(void **state)
+{
+    static struct house house;
+    static char room[HOUSE_SEGMENT];
+    struct guest guest;
+    house_begin(&house, QUICK);
+    guest_begin(&guest, &house, 0);
+    guest_hears(&guest, &house, "220 mx.example.org ESMTP goniec\r\n");
+    guest_talks(&guest, &house, "EHLO client.example\r\n", "250 HELP\r\n");
+    guest_talks(&guest, &house, "MAIL FROM:<anna@example.org>\r\n", "530 5.7.0 Log in first\r\n");
+    guest_talks(&guest, &house, "AUTH PLAIN AGFubmEAd3Jvbmc=\r\n", "535 5.7.8 Wrong login or password\r\n");
+    guest_talks(&guest, &house, LOGIN, "235 2.7.0 Logged in\r\n");
+    guest_talks(&guest, &house, "MAIL FROM:<bob@example.org>\r\n", "553 5.7.1 not as this one\r\n");
+    guest_talks(&guest, &house, TO_RCPT "RCPT TO:<x@y.example> NOTIFY=NEVER\r\nDATA\r\n", "354 ");
+    guest_talks(&guest, &house, MESSAGE, "250 2.0.0 Ok: queued as ");
+    house_wait(&house, &house.enqueued, 1);
+    assert_span(buf_span(&house.sender), "anna@example.org");
+    assert_span(buf_span(&house.account), "anna@example.org");
+    assert_span(buf_span(&house.recipients), "k@there.example x@y.example");
+    struct span record = stored(&house, room);
+    assert_true(has(record, "Received: ") && has(record, "Subject: x\r\n") && has(record, "\r\n\r\nHello\r\n"));
+    assert_false(has(record, "127.0.0.1)")); /* hide-client */
+    /* The author is asked about as well. */
+    guest_talks(&guest, &house, "MAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n", "354 ");
+    guest_talks(&guest, &house, "From: bob@example.org\r\n\r\nx\r\n.\r\n", "550 5.7.1 not as this one\r\n");
+    /* By chunks, pipelined, twice. */
+    guest_talks(&guest, &house, TO_RCPT "BDAT 33\r\nFrom: anna@example.org\r\n\r\nHi\r\n.\r\nBDAT 0 LAST\r\n", "queued as ");
+    guest_talks(&guest, &house, "QUIT\r\n", "221 2.0.0 Goodbye\r\n");
+    guest_sees_close(&guest, &house);
+    house_wait(&house, &house.enqueued, 2);
+    guest_end(&guest);
+    house_end(&house);
+}
+
+static void test_tls(void **state)
+{
+    static struct house house;
+    static char room[HOUSE_SEGMENT];
+    struct guest guest;
+    house_begin(&house, "");
+    guest_begin(&guest, &house, 0);
+    guest_talks(&guest, &house, "", "ESMTP");
+    guest_talks(&guest, &house, "EHLO c\r\n", "250-STARTTLS\r\n");
+    guest_talks(&guest, &house, LOGIN, "538 5.7.11 Start TLS first\r\n");
+    guest_talks(&guest, &house, "STARTTLS\r\n", "220 2.0.0 Begin TLS\r\n");
+    guest_tls(&guest, &house);
+    guest_talks(&guest, &house, "EHLO c\r\n", "250-AUTH PLAIN LOGIN\r\n");
+    guest_talks(&guest, &house, LOGIN, "235 ");
+    guest_talks(&guest, &house, TO_RCPT "DATA\r\n", "354 ");
+    guest_talks(&guest, &house, MESSAGE, "queued as ");
+    house_wait(&house, &house.enqueued, 1);
+    assert_true(has(stored(&house, room), "ESMTPSA"));
+    guest_end(&guest);
+    guest_begin(&guest, &house, 1);
+    guest_tls(&guest, &house);
+    guest_hears(&guest, &house, "220 mx.example.org");
+    guest_talks(&guest, &house, "EHLO c\r\n", "250-AUTH PLAIN LOGIN\r\n");
+    guest_end(&guest);
+    /* Octets in clear behind STARTTLS end the session. */
+    guest_begin(&guest, &house, 0);
+    guest_hears(&guest, &house, "220 ");
+    guest_says(&guest, "EHLO c\r\n");
+    guest_hears(&guest, &house, "250 HELP\r\n");
+    guest_talks(&guest, &house, "STARTTLS\r\nEHLO x\r\n", "503 5.5.1 ");
+    guest_sees_close(&guest, &house);
+    guest_end(&guest);
+    house_end(&house);
+}
+
+static void test_relay(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    house_begin(&house, "relay: { networks: [], domains: [ { name: here.example, recipients: [info] } ] }");
+    guest_begin(&guest, &house, 2);
+    guest_hears(&guest, &house, "220 ");
+    guest_talks(&guest, &house, "EHLO c\r\n", "250 HELP\r\n");
+    guest_talks(&guest, &house, "MAIL FROM:<x@y.example>\r\n", "250 ");
+    guest_talks(&guest, &house, "RCPT TO:<k@there.example>\r\n", "550 5.7.1 ");
+    guest_talks(&guest, &house, "RCPT TO:<k@here.example>\r\n", "250 ");
+    guest_talks(&guest, &house, "RCPT TO:<nobody@here.example>\r\n", "550 5.1.1 ");
+    guest_talks(&guest, &house, "RCPT TO:<Info+news@here.example>\r\n", "250 ");
+    guest_talks(&guest, &house, "RCPT TO:<Postmaster>\r\n", "250 ");
+    guest_talks(&guest, &house, "RCPT TO:<\"a@there.example\"@here.example>\r\n", "550 5.1.1 ");
+    guest_talks(&guest, &house, "RCPT TO:<@here.example:k@there.example>\r\n", "550 5.7.1 ");
+    guest_talks(&guest, &house, "DATA\r\n", "354 ");
+    guest_talks(&guest, &house, "a: b\r\n\r\n.\r\n", "queued as ");
+    house_wait(&house, &house.enqueued, 1);
+    assert_span(buf_span(&house.recipients), "k@here.example Info+news@here.example postmaster@mx.example.org");
+    assert_span(buf_span(&house.account), "");
+    guest_end(&guest);
+    house_end(&house);
+}
+
+static void relay_begin(struct guest *guest, struct house *house)
+{
+    guest_begin(guest, house, 2);
+    guest_hears(guest, house, "220 ");
+    guest_talks(guest, house, "EHLO c\r\n", "250 HELP\r\n");
+}
+
+/* No room, no queue, no directory: each gets its own "later", and nothing is lost. */
+static void test_troubles(void **state)
+{
+    static struct house house;
+    struct guest guest, other;
+    house_begin(&house, QUICK);
+    relay_begin(&guest, &house);
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", "250 2.1.5 ");
+    house_state(&house, false);
+    relay_begin(&other, &house);
+    guest_talks(&other, &house, "MAIL FROM:<a@b.example>\r\n", "452 4.3.1 ");
+    guest_talks(&guest, &house, "DATA\r\n", "452 4.3.1 ");
+    house_state(&house, true);
+    do
+        guest_talks(&other, &house, "RSET\r\nMAIL FROM:<a@b.example>\r\n", "250 2.0.0");
+    while (house_turn(&house), !has(buf_span(&other.heard), "250 2.1.0"));
+    guest_talks(&other, &house, "RCPT TO:<c@d.example>\r\nDATA\r\n", "354 ");
+    /* The queue dies in the middle of a message, and comes back. */
+    channel_free(house.queue);
+    house.queue = NULL;
+    do
+        guest_talks(&guest, &house, "NOOP\r\nMAIL FROM:<a@b.example>\r\nRSET\r\n", "Forgotten\r\n");
+    while (!has(buf_span(&guest.heard), "x") && (guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\n", " "),
+                                                 !has(buf_span(&guest.heard), "4.3.0")));
+    guest_talks(&other, &house, "a: b\r\n\r\n.\r\n", "451 4.3.0 ");
+    unsigned segments = house.segments;
+    house_queue(&house);
+    house_wait(&house, &house.segments, segments + 2);
+    buf_clear(&other.heard);
+    guest_talks(&other, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n", "354 ");
+    guest_talks(&other, &house, "a: b\r\n\r\n.\r\n", "queued as ");
+    house_wait(&house, &house.enqueued, 1);
+    /* The directory dies while somebody waits for it. */
+    guest_end(&guest);
+    guest_begin(&guest, &house, 0);
+    guest_hears(&guest, &house, "220 ");
+    guest_talks(&guest, &house, "EHLO c\r\n", "250 HELP\r\n");
+    house.mute = true;
+    unsigned asked = house.asked;
+    guest_says(&guest, LOGIN);
+    house_wait(&house, &house.asked, asked + 1);
+    channel_free(house.directory);
+    house.directory = NULL;
+    guest_hears(&guest, &house, "454 4.7.0 ");
+    house.mute = false;
+    house_directory(&house);
+    house_turn(&house);
+    guest_talks(&guest, &house, LOGIN, " "); /* it is there again at once, or at the latest next time */
+    guest_end(&guest);
+    guest_end(&other);
+    house_end(&house);
+}
+
+/* Over big-body: into a file, whose contents and the record's headers make up the message. */
+static void test_large(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    house_begin(&house, "spool: { big-body: 64KiB }");
+    relay_begin(&guest, &house);
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n", "354 ");
+    guest_says(&guest, "Subject: large\r\n\r\n");
+    char line[100];
+    memset(line, 'x', sizeof line);
+    memcpy(line + 97, "\r\n", 3);
+    size_t octets = strlen("Subject: large\r\n\r\n");
+    for (unsigned i = 0; i < 20000; i++, octets += 99) {
+        while (stream_waiting(guest.stream) > 100000)
+            house_turn(&house);
+        stream_write(guest.stream, span_of(line, 99));
+    }
+    guest_talks(&guest, &house, ".\r\n", "queued as ");
+    house_wait(&house, &house.enqueued, 1);
+    assert_int_equal(house.bodies, 1);
+    assert_int_equal(house.last.body, 1);
+    assert_int_equal(lseek(house.body_fd[1], 0, SEEK_END), octets);
+    assert_int_equal(house.dropped, 0);
+    /* A client that goes away in the middle leaves no file. */
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n", "354 ");
+    for (unsigned i = 0; i < 5000; i++)
+        stream_write(guest.stream, span_of(line, 99));
+    house_wait(&house, &house.bodies, 2);
+    guest_end(&guest);
+    house_wait(&house, &house.dropped, 1);
+    house_end(&house);
+}
+
+static void test_limits(void **state)
+{
+    static struct house house;
+    struct guest guests[3];
+    house_begin(&house, "smtpd: { idle: 1s, max-connections-per-address: 2, max-size: 1KiB, max-hops: 5 }\nrelay: { networks: [] }");
+    for (unsigned i = 0; i < 2; i++) {
+        guest_begin(&guests[i], &house, 2);
+        guest_hears(&guests[i], &house, "220 ");
+    }
+    guest_begin(&guests[2], &house, 2);
+    guest_hears(&guests[2], &house, "421 4.3.2 mx.example.org Too many connections from your address");
+    guest_sees_close(&guests[2], &house);
+    guest_hears(&guests[0], &house, "421 4.4.2 ");
+    guest_sees_close(&guests[0], &house);
+    for (unsigned i = 0; i < 3; i++)
+        guest_end(&guests[i]);
+    house_end(&house);
+}
+
+/* A reload drops nobody; the drain lets a message in hand come to its end. */
+static void test_reload_and_drain(void **state)
+{
+    static struct house house;
+    struct guest guest, idle;
+    house_begin(&house, QUICK);
+    relay_begin(&guest, &house);
+    relay_begin(&idle, &house);
+    house_settings(&house, "smtpd: { max-size: 2KiB }");
+    channel_send(house.supervisor, SUPERVISOR_RELOAD, SPAN_NONE);
+    house_wait(&house, &house.ready, 2);
+    struct guest late;
+    guest_begin(&late, &house, 2);
+    guest_hears(&late, &house, "220 ");
+    guest_talks(&late, &house, "EHLO c\r\n", "SIZE 2048\r\n");
+    guest_end(&late);
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example> SIZE=100000\r\nRCPT TO:<c@d.example>\r\nDATA\r\n", "354 ");
+    channel_send(house.supervisor, SUPERVISOR_DRAIN, SPAN_NONE);
+    guest_hears(&idle, &house, "421 4.3.2 ");
+    guest_sees_close(&idle, &house);
+    assert_int_equal(house.drained, 0);
+    guest_talks(&guest, &house, "a: b\r\n\r\n.\r\n", "queued as ");
+    guest_hears(&guest, &house, "421 4.3.2 ");
+    guest_end(&guest);
+    guest_end(&idle);
+    house_end(&house);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_submission), cmocka_unit_test(test_tls),    cmocka_unit_test(test_relay),
+        cmocka_unit_test(test_troubles),   cmocka_unit_test(test_large),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_reload_and_drain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
