@@ -5,8 +5,8 @@
 #include "cli/server.h"
 #include "cli/settings.h"
 #include "cli/sink.h"
-#include "cli/trace.h"
 #include "cli/spool.h"
+#include "cli/trace.h"
 
 const struct command commands[] = {
     { "serve", "[--config FILE]", "run the server",
@@ -28,8 +28,7 @@ const struct command commands[] = {
       "Sessions and deliveries in hand are finished (setting `drain`).\n",
       stop_main, false },
     { "account", "VERB ...", "who may log in, and as whom they may send",
-      "add, passwd, list, show, disable, enable, remove, alias, ...: see `goniec account --help`.\n",
-      account_main, false },
+      NULL, account_main, false },
     { "spool", "verify [--config FILE] [--json] [DIR]", "read the spool through and look for damage",
       "Reads every record of the spool directory (of the settings, or DIR, which may be a copy) and checks it;\n"
       "changes nothing, and may run beside the server. Exit status 1 when there is any fault.\n",
@@ -39,10 +38,10 @@ const struct command commands[] = {
       "Reads the event log and its rotated files.\n",
       trace_main, false },
     { "sink", "[--listen ADDRESS:PORT] ...", "a receiving server for tests: count, keep, refuse or delay mail",
-      "See `goniec sink --help`.\n",
+      NULL,
       sink_main, false },
     { "load", "--to HOST:PORT ...", "send many messages to a server and measure how it takes them",
-      "See `goniec load --help`.\n",
+      NULL,
       load_main, false },
     { "role", "NAME", "be one of the server's processes (started by serve)", "", role_main, true },
     { 0 }

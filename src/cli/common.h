@@ -10,7 +10,7 @@ struct command {
     const char *name;
     const char *args;    /* "[--config FILE] [--json]" */
     const char *summary; /* half a sentence for the list */
-    const char *help;    /* the rest, for `goniec help NAME` */
+    const char *help;    /* the rest, for `goniec help NAME`; NULL: it has its own --help */
     int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
     bool internal;       /* not in the list */
 };

@@ -28,6 +28,11 @@ static int help(const char *name)
         common_complain("there is no command %s", name);
         return list(stderr);
     }
+    if (!command->help) {
+        char own[32], option[] = "--help";
+        snprintf(own, sizeof own, "%s", command->name);
+        return command->run(2, (char *[]){ own, option, NULL });
+    }
     printf("usage: goniec %s %s\n\n%s.\n%s", command->name, command->args, command->summary, command->help);
     return 0;
 }
@@ -54,5 +59,7 @@ int main(int argc, char **argv)
         common_complain("there is no command %s", argv[1]);
         return list(stderr);
     }
+    if (argc > 2 && command->help && is(argv[2], "--help", "-h"))
+        return help(command->name);
     return command->run(argc - 1, argv + 1);
 }
