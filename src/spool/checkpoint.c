@@ -149,6 +149,12 @@ void checkpoint_moved(struct spool_journal *journal)
     go_on(journal);
 }
 
+void spool_checkpoint_fail(struct spool_journal *journal, enum status why)
+{
+    if (journal->checkpoint.status == STATUS_OK)
+        journal->checkpoint.status = why;
+}
+
 void spool_checkpoint_end(struct spool_journal *journal, void (*done)(void *arg, enum status status), void *arg)
 {
     struct checkpoint *checkpoint = &journal->checkpoint;

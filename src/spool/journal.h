@@ -55,6 +55,8 @@ uint64_t spool_journal_octets(const struct spool_journal *journal); /* written s
  * journal as ever and are replayed after it. AGAIN: one is being written already. */
 enum status spool_checkpoint_begin(struct spool_journal *journal);
 enum status spool_checkpoint_add(struct spool_journal *journal, uint8_t kind, uint64_t id, struct span content);
+/* The state cannot be composed whole: the end will fail with `why`. */
+void spool_checkpoint_fail(struct spool_journal *journal, enum status why);
 /* Synced, renamed and the directory synced by a worker; then the journal's older segments are released and `done`
  * is called. On failure the old checkpoint and journal stay in force. */
 void spool_checkpoint_end(struct spool_journal *journal, void (*done)(void *arg, enum status status), void *arg);
