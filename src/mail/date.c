@@ -1,6 +1,13 @@
 #include "mail/date.h"
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
+
+/* `n` digits of `value`. Every message has a date or two: printf would cost more than all of them. */
+static void digits(char *at, int n, int value)
+{
+    for (; n > 0; value /= 10)
+        at[--n] = (char)('0' + value % 10);
+}
 
 char *date_text(int64_t wall_ms, char ret[DATE_TEXT_SIZE])
 {
@@ -11,7 +18,13 @@ char *date_text(int64_t wall_ms, char ret[DATE_TEXT_SIZE])
     time_t when = (time_t)(seconds < least ? least : seconds > most ? most : seconds);
     struct tm tm = { 0 };
     gmtime_r(&when, &tm);
-    snprintf(ret, DATE_TEXT_SIZE, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * (tm.tm_wday % 7), tm.tm_mday % 100,
-             months + 3 * (tm.tm_mon % 12), (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
+    memcpy(ret, "Sun, 00 Jan 0000 00:00:00 +0000", 32);
+    memcpy(ret, days + 3 * tm.tm_wday, 3);
+    digits(ret + 5, 2, tm.tm_mday);
+    memcpy(ret + 8, months + 3 * tm.tm_mon, 3);
+    digits(ret + 12, 4, tm.tm_year + 1900);
+    digits(ret + 17, 2, tm.tm_hour);
+    digits(ret + 20, 2, tm.tm_min);
+    digits(ret + 23, 2, tm.tm_sec);
     return ret;
 }

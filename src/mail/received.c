@@ -13,16 +13,25 @@ const char *received_with(bool esmtp, bool tls, bool login, bool utf8)
     return words[utf8][(login ? 2 : 0) + (tls ? 1 : 0)];
 }
 
+static bool is_word_octet(char c)
+{
+    return ascii_alnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
+}
+
 /* Hostile text for a place where a word stands: what is neither a letter nor harmless becomes "?". */
 static void word_add(struct buf *ret, struct span word)
 {
     word = span_head(word, 255);
     if (word.n == 0)
         buf_add(ret, SPAN("unknown"));
-    for (size_t i = 0; i < word.n; i++) {
-        char c = word.p[i];
-        bool good = ascii_alnum(c) || (c && strchr(".-_:[]", c));
-        buf_add_char(ret, good ? c : '?');
+    while (word.n) {
+        size_t good = 0;
+        while (good < word.n && is_word_octet(word.p[good]))
+            good++;
+        buf_add(ret, span_head(word, good));
+        if (good < word.n)
+            buf_add_char(ret, '?');
+        word = span_from(word, good + 1);
     }
 }
 
@@ -72,10 +81,16 @@ enum status received_write(const struct received *received, struct buf *ret)
     word_add(ret, received->hostname);
     buf_add(ret, SPAN(" (goniec) with "));
     word_add(ret, received->with);
-    buf_printf(ret, " id %s", id_text(received->id, id));
-    if (received->recipient.n && span_find_span(received->recipient, SPAN("\r\n")) == received->recipient.n)
-        buf_printf(ret, "\r\n\tfor <%.*s>", SPAN_ARGS(received->recipient));
-    buf_printf(ret, ";\r\n\t%s\r\n", date_text(received->now_wall_ms, date));
+    buf_add(ret, SPAN(" id "));
+    buf_add_str(ret, id_text(received->id, id));
+    if (received->recipient.n && span_find_span(received->recipient, SPAN("\r\n")) == received->recipient.n) {
+        buf_add(ret, SPAN("\r\n\tfor <"));
+        buf_add(ret, received->recipient);
+        buf_add_char(ret, '>');
+    }
+    buf_add(ret, SPAN(";\r\n\t"));
+    buf_add_str(ret, date_text(received->now_wall_ms, date));
+    buf_add(ret, SPAN("\r\n"));
     if (!ret->failed)
         return STATUS_OK;
     ret->n = before;
