@@ -78,6 +78,9 @@ static enum status look_at(struct spool_store *store, const char *name, uint32_t
         status = spool_segment_read(ops, fd, ret);
     if (status == STATUS_OK && (ret->number != number || ret->use == SPOOL_CHECKPOINT))
         status = STATUS_DAMAGED;
+    /* That it is EMPTY may be known to the page cache only: what was in it must not come back. */
+    if (status == STATUS_OK && ret->use == SPOOL_EMPTY)
+        status = spool_fdatasync(ops, fd);
     ops->close(ops, fd);
     return status == STATUS_IO ? STATUS_DAMAGED : status;
 }
@@ -122,6 +125,16 @@ static void sync_parent(struct spool_store *store)
     ops->close(ops, parent);
 }
 
+/* Our predecessor may have been killed between a rename and its sync. What we are going to build upon must not vanish
+ * with the next power cut. */
+static enum status sync_names(struct spool_store *store)
+{
+    enum status status = spool_fsync(store->ops, store->segments_dir);
+    if (status == STATUS_OK)
+        status = spool_fsync(store->ops, store->bodies_dir);
+    return status == STATUS_OK ? spool_fsync(store->ops, store->dir) : status;
+}
+
 enum status store_open_directory(struct spool_store *store, const char *path)
 {
     const struct spool_ops *ops = store->ops;
@@ -140,5 +153,5 @@ enum status store_open_directory(struct spool_store *store, const char *path)
     if (ops->list(ops, store->dir, each_top, &listing) < 0 ||
         ops->list(ops, store->segments_dir, each_segment, &listing) < 0)
         return STATUS_IO;
-    return listing.status;
+    return listing.status == STATUS_OK ? sync_names(store) : listing.status;
 }

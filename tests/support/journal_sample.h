@@ -16,6 +16,8 @@ struct scene {
     unsigned reports;
     enum status trouble;
     char last[512];
+    void (*released)(void *user, uint32_t segment); /* may be NULL */
+    void *user;
     /* replayed */
     uint64_t ids[REPLAY_MOST];
     bool from_checkpoint[REPLAY_MOST];
@@ -29,7 +31,12 @@ static void on_report(void *arg, const char *name, const char *what)
     snprintf(scene->last, sizeof scene->last, "%s: %s", name, what);
 }
 static void on_ready(void *arg) {}
-static void on_released(void *arg, uint32_t segment) {}
+static void on_released(void *arg, uint32_t segment)
+{
+    struct scene *scene = arg;
+    if (scene->released)
+        scene->released(scene->user, segment);
+}
 static void on_low(void *arg, bool low) {}
 static void on_trouble(void *arg, enum status status) { ((struct scene *)arg)->trouble = status; }
 static const struct spool_store_events store_events = { on_report, on_ready, on_released, on_low };

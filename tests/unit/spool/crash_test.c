@@ -9,7 +9,8 @@
 #define IDS 4000
 #define ROUNDS 12
 
-enum life { UNKNOWN, SENT, STORED, FINISHED, FORGOTTEN }; /* FINISHED: its outcome was appended */
+/* FINISHED: its outcome was appended; GONE: and its segment is EMPTY on disk. NOWHERE: never stored. */
+enum life { UNKNOWN, SENT, STORED, FINISHED, GONE, NOWHERE };
 
 struct message {
     struct sample sample;
@@ -106,12 +107,42 @@ static void release_some(struct house *house)
     }
 }
 
+static void when_released(void *user, uint32_t number)
+{
+    struct house *house = user;
+    for (uint64_t id = 0; id < house->next; id++)
+        if (house->messages[id].life == FINISHED && house->messages[id].segment == number)
+            house->messages[id].life = GONE;
+}
+
+static void on_checkpoint(void *arg, enum status status) {}
+
+/* Outcomes of what is GONE are left out. */
+static void checkpoint(struct house *house)
+{
+    struct spool_journal *journal = house->scene->journal;
+    if (spool_checkpoint_begin(journal) != STATUS_OK)
+        return;
+    for (uint64_t id = 0; id < house->next; id++) {
+        char content[32];
+        snprintf(content, sizeof content, "content of %llu", (unsigned long long)id);
+        if (house->messages[id].life == FINISHED)
+            (void)spool_checkpoint_add(journal, SAMPLE_KIND, id, span_str(content));
+    }
+    spool_checkpoint_end(journal, on_checkpoint, house);
+}
+
 static void step(struct house *house)
 {
     switch (random_of(house) % 8) {
     case 0: case 1: case 2: send_one(house); break;
     case 3: case 4: finish_one(house); break;
-    case 5: release_some(house); break;
+    case 5:
+        if (random_of(house) % 8 == 0)
+            checkpoint(house);
+        else
+            release_some(house);
+        break;
     default: give(house); loop_turn(house->scene->loop, 0); break;
     }
 }
@@ -171,9 +202,12 @@ static void start(struct house *house)
         bool finished = replayed(scene, id);
         if (message->life == STORED && !message->kept && !finished)
             fail_msg("message %llu was acknowledged and is lost", (unsigned long long)id);
-        if (message->life == FINISHED && message->outcome_synced && !finished)
+        if (message->life == FINISHED && message->outcome_synced && !finished && message->kept)
             fail_msg("the synced outcome of message %llu is lost", (unsigned long long)id);
-        message->life = finished ? FINISHED : message->kept ? STORED : FORGOTTEN;
+        if (message->life == GONE && message->kept && !finished)
+            fail_msg("message %llu has come back", (unsigned long long)id);
+        if (message->life != GONE)
+            message->life = finished ? FINISHED : message->kept ? STORED : NOWHERE;
         message->outcome_synced = finished;
         message->kept = false;
     }
@@ -188,6 +222,8 @@ static void play(uint64_t seed)
 {
     struct house house = { .scene = scene_new(seed), .messages = calloc(IDS, sizeof *house.messages) };
     struct spool_writer_settings settings = { .ops = &house.scene->disk->ops, .ahead = 1, .no_thread = true };
+    house.scene->released = when_released;
+    house.scene->user = &house;
     house.writer = spool_writer_new(house.scene->loop, &settings, &writer_events, &house);
     for (unsigned round = 0; round < ROUNDS; round++) {
         bool power = random_of(&house) % 3 != 0;

@@ -1,3 +1,4 @@
+#include "spool/move.h"
 #include "spool/reader.h"
 #include "spool_sample.h"
 #include "test.h"
@@ -119,6 +120,68 @@ static void follows_a_segment_into_its_next_life(void **state)
     simdisk_free(disk);
 }
 
+/* -- moving -- */
+
+struct target {
+    struct simdisk *disk;
+    struct spool_writer *writer;
+    enum status status;
+};
+
+static void on_need(void *arg)
+{
+    static uint32_t number = 50;
+    struct target *target = arg;
+    assert_int_equal(spool_writer_give(target->writer, sample_segment(target->disk, number++, 1u << 20)), STATUS_OK);
+}
+static void on_sealed(void *arg, uint32_t segment, uint32_t used, enum status why) {}
+static void on_moved(struct spool_move *move, enum status status) { ((struct target *)move->arg)->status = status; }
+
+static void survivors_move_to_another_log(void **state)
+{
+    static const struct spool_writer_events events = { on_need, on_sealed };
+    const size_t sizes[] = { 0, 4000, 200000 };
+    for (size_t i = 0; i < 4; i++) {
+        struct simdisk *disk = simdisk_new(1);
+        struct spool_log log = open_log(disk, 1u << 20);
+        size_t n = i < 3 ? sizes[i] : 0;
+        char *body = calloc(1, n + 1);
+        memset(body, 'b', n);
+        struct spool_body_ref file = { i < 3 ? 0u : 8u, 77, 5 };
+        struct spool_place place = store(&log, span_of(body, n), file);
+        struct target target = { disk, NULL, STATUS_COUNT };
+        struct loop *loop = loop_new();
+        struct spool_writer_settings settings = { .ops = &disk->ops, .no_thread = true };
+        target.writer = spool_writer_new(loop, &settings, &events, &target);
+        loop_turn(loop, 0);
+        struct spool_move move = { .on_done = on_moved, .arg = &target };
+        assert_int_equal(spool_move_start(&move, target.writer, &disk->ops, log.fd, &log.segment, place), STATUS_OK);
+        loop_turn(loop, 0);
+        assert_int_equal(target.status, STATUS_OK);
+        assert_int_not_equal(move.place.segment, place.segment);
+        assert_int_equal(move.place.length, place.length);
+
+        char name[SPOOL_SEGMENT_NAME_SIZE];
+        int fd = disk->ops.openat(&disk->ops, AT_FDCWD, spool_segment_name(move.place.segment, name), O_RDONLY, 0);
+        struct spool_segment segment;
+        struct spool_message message;
+        AUTO(buf_done) struct buf buf = BUF_EMPTY(1u << 20);
+        assert_int_equal(spool_segment_read(&disk->ops, fd, &segment), STATUS_OK);
+        assert_int_equal(spool_message_read(&disk->ops, fd, &segment, move.place, &buf, &message), STATUS_OK);
+        assert_int_equal(message.header.id, 7);
+        assert_int_equal(message.header.file, file.number);
+        assert_int_equal(message.octets, 13 + (file.number ? 77 : n));
+        assert_span(message.envelope.sender, "from@example.org");
+        if (!file.number)
+            assert_int_equal(spool_message_check(&disk->ops, fd, -1, &message), STATUS_OK);
+        spool_writer_free(target.writer);
+        loop_free(loop);
+        spool_log_done(&log);
+        simdisk_free(disk);
+        free(body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +189,7 @@ int main(void)
         cmocka_unit_test(body_in_a_file),
         cmocka_unit_test(every_damaged_octet_is_seen),
         cmocka_unit_test(follows_a_segment_into_its_next_life),
+        cmocka_unit_test(survivors_move_to_another_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
