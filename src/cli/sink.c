@@ -29,6 +29,7 @@ static const char usage[] =
     "  --delay STEP=MS[:PATTERN][:N%]        answer later\n"
     "  --drop STEP[:PATTERN][:N%]            hang up (also at body: in the middle of the message)\n"
     "  --expect N              end after N messages of `goniec load`; missing or surplus ones: exit status 1\n"
+    "  --run NUMBER            expect only those of `goniec load --run NUMBER`\n"
     "  --recipients N          recipients of each of these messages (1)\n"
     "  --stats SECONDS         statistics every so often\n"
     "  --quiet                 nothing but statistics\n";
@@ -42,7 +43,7 @@ static int complain(const char *what, const char *why)
 /* -- options -- */
 
 enum { OPT_LISTEN = 1, OPT_LMTP, OPT_NAME, OPT_TLS, OPT_CERTIFICATE, OPT_KEY, OPT_LOGIN, OPT_STORE, OPT_SHOW, OPT_MAX, OPT_REFUSE,
-       OPT_DEFER, OPT_DELAY, OPT_DROP, OPT_EXPECT, OPT_RECIPIENTS, OPT_STATS, OPT_QUIET, OPT_HELP };
+       OPT_DEFER, OPT_DELAY, OPT_DROP, OPT_EXPECT, OPT_RUN, OPT_RECIPIENTS, OPT_STATS, OPT_QUIET, OPT_HELP };
 
 static const struct option options_known[] = {
     { "listen", 1, NULL, OPT_LISTEN }, { "lmtp", 0, NULL, OPT_LMTP }, { "name", 1, NULL, OPT_NAME }, { "tls", 1, NULL, OPT_TLS },
@@ -50,6 +51,7 @@ static const struct option options_known[] = {
     { "store", 1, NULL, OPT_STORE }, { "show", 0, NULL, OPT_SHOW }, { "max-size", 1, NULL, OPT_MAX },
     { "refuse", 1, NULL, OPT_REFUSE }, { "defer", 1, NULL, OPT_DEFER }, { "delay", 1, NULL, OPT_DELAY },
     { "drop", 1, NULL, OPT_DROP }, { "expect", 1, NULL, OPT_EXPECT }, { "recipients", 1, NULL, OPT_RECIPIENTS },
+    { "run", 1, NULL, OPT_RUN },
     { "stats", 1, NULL, OPT_STATS }, { "quiet", 0, NULL, OPT_QUIET }, { "help", 0, NULL, OPT_HELP }, { 0 },
 };
 
@@ -111,6 +113,7 @@ static int take_option(struct sink_options *options, int option, const char *val
     case OPT_DELAY: return add_rule(options, SINK_DELAY, value);
     case OPT_DROP: return add_rule(options, SINK_DROP, value);
     case OPT_EXPECT: return set_number(value, 1, UINT64_C(1) << 40, &options->expect);
+    case OPT_RUN: return set_number(value, 0, UINT64_MAX, &options->run);
     case OPT_RECIPIENTS: result = set_number(value, 1, 60000, &number); options->each = (unsigned)number; return result;
     case OPT_STATS: result = set_number(value, 1, 86400, &number); options->stats_ms = (int64_t)number * 1000; return result;
     case OPT_QUIET: options->quiet = true; return 0;

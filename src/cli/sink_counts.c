@@ -62,10 +62,14 @@ static void note_latency(struct sink_counts *counts, int64_t us)
     counts->latency_us[counts->latency_count++] = (uint32_t)MIN(us, (int64_t)UINT32_MAX);
 }
 
-static void note_id(struct sink_counts *counts, struct span head, unsigned recipients, unsigned each, int64_t now_us)
+static void note_id(struct sink_counts *counts, struct span head, unsigned recipients, unsigned each, uint64_t only,
+                    int64_t now_us)
 {
     uint64_t id, number, sent_us;
-    struct sink_run *run = find_id(head, &id, &number, &sent_us) ? run_of(counts, id) : NULL;
+    bool named = find_id(head, &id, &number, &sent_us);
+    if (named && only && id != only)
+        return;
+    struct sink_run *run = named ? run_of(counts, id) : NULL;
     if (!run || !reach(run, number)) {
         counts->unnamed++;
         return;
@@ -80,7 +84,8 @@ static void note_id(struct sink_counts *counts, struct span head, unsigned recip
         counts->surplus += after - MAX(before, each);
 }
 
-void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t octets, unsigned recipients, unsigned each)
+void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t octets, unsigned recipients, unsigned each,
+                         uint64_t only)
 {
     int64_t now_us = time_mono_us();
     if (counts->messages++ == 0)
@@ -88,7 +93,7 @@ void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t 
     counts->last_us = now_us;
     counts->recipients += recipients;
     counts->octets += octets;
-    note_id(counts, head, recipients, each, now_us);
+    note_id(counts, head, recipients, each, only, now_us);
 }
 
 static int compare(const void *a, const void *b)

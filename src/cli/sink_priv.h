@@ -55,8 +55,9 @@ struct sink_counts {
     uint64_t latency_count, latency_room;
 };
 
-/* Notes one whole message, whose beginning is `head`; `each`: recipients that a message of the load has. */
-void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t octets, unsigned recipients, unsigned each);
+/* Notes one whole message, whose beginning is `head`; `each`: recipients that a message of the load has; `only`: the run
+ * that counts, 0: any. */
+void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t octets, unsigned recipients, unsigned each, uint64_t only);
 void sink_counts_print(struct sink_counts *counts, uint64_t expected); /* one JSON object, one line */
 void sink_counts_done(struct sink_counts *counts);
 
@@ -68,6 +69,7 @@ struct sink_options {
     const char *name, *store, *certificate, *key, *login;
     bool lmtp, show, starttls, implicit, quiet;
     uint64_t expect;       /* messages; 0: no end */
+    uint64_t run;          /* only messages of this run of the load are looked at; 0: of any */
     unsigned each;         /* recipients per message of the load */
     uint64_t max_octets;
     int64_t stats_ms;

@@ -72,7 +72,7 @@ static void arrived(struct sink_session *session)
 {
     struct sink *sink = session->sink;
     sink_counts_message(&sink->counts, span_head(buf_span(&session->message), SINK_HEAD_MAX), session->octets, session->accepted,
-                        sink->options.each);
+                        sink->options.each, sink->options.run);
     if (sink->options.store || sink->options.show)
         sink_keep(sink, buf_span(&session->sender), buf_span(&session->recipients), buf_span(&session->message));
     sink_arrived(sink);
