@@ -193,6 +193,8 @@ static struct queue_share *share_like(struct queue *queue, struct queue_share *s
     twin->tries = share->tries;
     twin->flags = share->flags;
     twin->place = QUEUE_HELD;
+    if (twin->flags & QUEUE_SHARE_HELD)
+        twin->held = queue_reason_again(share->held);
     twin->prev = share;
     twin->next = share->next;
     if (twin->next)
@@ -217,6 +219,8 @@ struct queue_share *queue_share_split(struct queue *queue, struct queue_share *s
 static void share_free(struct queue *queue, struct queue_share *share)
 {
     rcpts_free(share);
+    if (share->flags & QUEUE_SHARE_HELD)
+        queue_reason_unref(queue, share->held);
     queue_domain_unref(queue, share->domain);
     queue_reason_unref(queue, share->last);
     slab_give(&queue->share_slab, share);

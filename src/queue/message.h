@@ -38,7 +38,12 @@ struct queue_rcpt {
     uint8_t spare[3];
 };
 
-enum { QUEUE_SHARE_NOTICED = 1 /* the sender was told about the delay */ };
+enum {
+    QUEUE_SHARE_NOTICED = 1,        /* the sender was told about the delay */
+    QUEUE_SHARE_HELD = 2,           /* `held` may say by whom and why */
+    QUEUE_SHARE_DELIVERED = 4,      /* a report of success is owed, nothing else: delivered, */
+    QUEUE_SHARE_RELAYED = 8,        /* or relayed */
+};
 
 struct queue_share {
     struct heap_node wake;          /* when something is next to be done about it, whatever it is */
@@ -51,7 +56,7 @@ struct queue_share {
         struct queue_lane *lane;     /* READY */
         struct queue_lease *lease;   /* LEASED */
         struct queue_report *report; /* REPORTING */
-        const struct queue_reason *held; /* HELD: by whom (its host) and why (its text); NULL: not told yet */
+        const struct queue_reason *held; /* HELD by somebody: his name (its host) and why (its text) */
     };
     union {
         struct queue_rcpt one;      /* count == 1 */
@@ -71,7 +76,7 @@ struct queue_log_segment {
     uint64_t epoch;
     uint32_t number;
     uint32_t size;
-    uint32_t known;                 /* records that begin before this offset have been announced or scanned */
+    uint32_t known;                 /* offset of the last record that was announced or scanned */
     uint32_t living;                /* messages */
     uint64_t living_octets;
     int writer;                     /* who appends to it; -1: nobody */

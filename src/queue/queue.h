@@ -137,5 +137,8 @@ static inline bool queue_domain_is_known(const struct queue *queue, const struct
 /* For jitter only. */
 uint64_t queue_random(struct queue *queue);
 
+/* The process: runs as `goniec role queue` with its channel to the supervisor at descriptor 3. */
+int queue_main(void);
+
 /* A writer will append nothing more to this segment. */
 void queue_segment_sealed(struct queue *queue, struct queue_log_segment *segment);

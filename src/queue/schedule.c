@@ -130,6 +130,21 @@ void queue_share_unlease(struct queue *queue, struct queue_share *share)
     place_set(queue, share, QUEUE_HELD);
 }
 
+void queue_share_hold(struct queue *queue, struct queue_share *share, const struct queue_words *by)
+{
+    queue_share_release(queue, share);
+    share->held = queue_reason_ref(queue, by);
+    share->flags |= QUEUE_SHARE_HELD;
+}
+
+void queue_share_release(struct queue *queue, struct queue_share *share)
+{
+    if (share->flags & QUEUE_SHARE_HELD)
+        queue_reason_unref(queue, share->held);
+    share->held = NULL;
+    share->flags &= (uint8_t)~QUEUE_SHARE_HELD;
+}
+
 void queue_share_report(struct queue *queue, struct queue_share *share, struct queue_report *report)
 {
     queue_share_rest(queue, share);

@@ -12,6 +12,9 @@ void queue_share_go(struct queue *queue, struct queue_share *share);
 /* Waits until `retry_ms`, or for what comes before: the delay notice, the expiry. */
 void queue_share_wait(struct queue *queue, struct queue_share *share, int64_t retry_ms);
 void queue_share_lease(struct queue *queue, struct queue_share *share, struct queue_lease *lease);
+/* At rest, and so it stays until somebody lets it go. `by`: the name as host, the reason as text. */
+void queue_share_hold(struct queue *queue, struct queue_share *share, const struct queue_words *by);
+void queue_share_release(struct queue *queue, struct queue_share *share);
 /* Back from its lease, at rest. */
 void queue_share_unlease(struct queue *queue, struct queue_share *share);
 void queue_share_report(struct queue *queue, struct queue_share *share, struct queue_report *report);

@@ -55,3 +55,14 @@ static const struct conf_directive dsn_rows[] = {
 };
 const struct conf_section dsn_settings_section = { dsn_rows, sizeof(struct dsn_settings), NULL };
 #undef AT
+
+#define AT(member) CONF_AT(struct queue_root, member)
+static const struct conf_directive root_rows[] = {
+    { NULL, CONF_INLINE, AT(common), .section = &conf_common_section },
+    { "queue", CONF_SECTION, AT(queue), .help = "Waiting, trying again, taking turns.",
+      .section = &queue_settings_section },
+    { "dsn", CONF_SECTION, AT(dsn), .help = "Reports to senders about what could not be delivered.",
+      .section = &dsn_settings_section },
+    { 0 }
+};
+const struct conf_section queue_root_section = { root_rows, sizeof(struct queue_root), NULL };

@@ -32,5 +32,7 @@ struct queue_root {
     struct dsn_settings dsn;
 };
 
+/* What of the file concerns this process; for CONF_PARTIAL. */
+extern const struct conf_section queue_root_section;
 extern const struct conf_section queue_settings_section;
 extern const struct conf_section dsn_settings_section;

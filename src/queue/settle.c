@@ -330,6 +330,7 @@ static bool share_report_class(struct queue *queue, struct queue_lease *lease, s
         report_tell(*report, &rcpts[i], told_of(lease, &rcpts[i], &cursor));
     keep_reason(queue, part, queue_reason_again((*report)->told[(*report)->count - 1].reason));
     if (which != FAILS) {
+        part->flags |= which == OWES_RELAYED ? QUEUE_SHARE_RELAYED : QUEUE_SHARE_DELIVERED;
         struct queue_entry entry = { .kind = QUEUE_ENTRY_OWED, .how = (uint8_t)kinds[which],
                                      .words = queue_reason_words(part->last) };
         journal_class(queue, part, NULL, 0, &entry);
@@ -455,7 +456,7 @@ static void hold_damaged(struct queue *queue, struct queue_share *share)
     struct queue_entry entry = { .kind = QUEUE_ENTRY_HELD, .who = by.host, .why = by.text };
     journal_class(queue, share, NULL, 0, &entry);
     queue_share_rest(queue, share);
-    share->held = queue_reason_ref(queue, &by);
+    queue_share_hold(queue, share, &by);
 }
 
 static void report_share_end(struct queue *queue, struct queue_share *share, enum queue_report_kind kind)

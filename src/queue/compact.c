@@ -1,0 +1,196 @@
+/* Nearly empty segments: what lives in them is copied to our own log, so that they can be used again. */
+#include "base/hash.h"
+#include "queue/entry.h"
+#include "queue/role_priv.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LOOK_MS 20000          /* between looks at the segments */
+#define SEGMENTS_LEAST 4       /* with fewer it is not worth the writing */
+#define RECORD_MAX ((size_t)1 << 30)
+
+struct compaction {
+    struct queue_role *role;
+    struct loop_task step;
+    int64_t look_ms;
+    uint32_t number;           /* of the segment that is being emptied */
+    uint64_t *ids;             /* of those that lived in it when it began */
+    size_t at, n, moved;
+    bool busy;                 /* a copy is on its way to disk */
+    struct spool_append append;
+    struct buf record, body;
+    struct span body_span;
+};
+
+static void end(struct compaction *compaction)
+{
+    struct queue_role *role = compaction->role;
+    struct queue_log_segment *segment = queue_segment_find(&role->queue, compaction->number);
+    if (segment)
+        segment->moving = false;
+    log_info(role_log(role), "segment-compacted", LOG_INT("segment", compaction->number),
+             LOG_INT("messages", compaction->n), LOG_INT("moved", compaction->moved));
+    free(compaction->ids);
+    compaction->ids = NULL;
+    compaction->n = compaction->at = compaction->moved = 0;
+    buf_done(&compaction->record);
+    buf_done(&compaction->body);
+}
+
+/* Somebody reads it where it is. */
+static bool is_in_use(const struct queue_message *message)
+{
+    for (const struct queue_share *share = message->shares; share; share = share->next)
+        if (share->place == QUEUE_LEASED)
+            return true;
+    return false;
+}
+
+static void moved(struct compaction *compaction, struct queue_message *message, const struct spool_place *place)
+{
+    struct queue *queue = &compaction->role->queue;
+    struct queue_log_segment *to = queue_segment_find(queue, place->segment);
+    if (!to)
+        return;
+    to->known = MAX(to->known, place->offset);
+    if (is_in_use(message))
+        return; /* leased meanwhile: the copy is forgotten, another look comes */
+    struct queue_entry entry = { .kind = QUEUE_ENTRY_MOVED, .segment = place->segment, .offset = place->offset,
+                                 .length = place->length };
+    queue_journal(queue, message->id, &entry);
+    queue_message_move(queue, message, to, place->offset, place->length);
+    compaction->moved++;
+}
+
+static void on_copied(struct spool_append *append, enum status status)
+{
+    struct compaction *compaction = append->arg;
+    struct queue_message *message = queue_message_find(&compaction->role->queue, append->id);
+    compaction->busy = false;
+    if (status != STATUS_OK)
+        compaction->at = compaction->n; /* no room: another time */
+    else if (message && message->segment->number == compaction->number)
+        moved(compaction, message, &append->place);
+    loop_later(&compaction->step);
+}
+
+static enum status body_read(struct compaction *compaction, int fd, const struct spool_message *message)
+{
+    struct buf *body = &compaction->body;
+    buf_clear(body);
+    compaction->body_span = message->body;
+    if (message->header.file || message->body.p || message->header.body == 0)
+        return STATUS_OK;
+    enum status status = buf_reserve(body, message->header.body);
+    if (status == STATUS_OK)
+        status = spool_pread_all(spool_store_ops(compaction->role->store), fd, body->p, message->header.body,
+                                 message->body_at);
+    if (status == STATUS_OK && crc32c(0, body->p, message->header.body) != message->header.check_body)
+        status = STATUS_DAMAGED;
+    compaction->body_span = span_of(body->p, message->header.body);
+    return status;
+}
+
+static enum status copy(struct compaction *compaction, const struct queue_message *message)
+{
+    struct spool_message record;
+    int fd;
+    enum status status = disk_read(compaction->role, message, &compaction->record, &record, &fd);
+    if (status != STATUS_OK)
+        return status;
+    status = body_read(compaction, fd, &record);
+    close(fd);
+    if (status != STATUS_OK)
+        return status;
+    compaction->append = (struct spool_append){
+        .id = message->id, .kind = SPOOL_KIND_MESSAGE, .envelope = record.envelope.stored, .headers = record.headers,
+        .on_done = on_copied, .arg = compaction,
+    };
+    if (record.header.file) {
+        compaction->append.file = (struct spool_body_ref){ record.header.file, record.header.body,
+                                                           record.header.check_body };
+    } else {
+        compaction->append.body = &compaction->body_span;
+        compaction->append.body_count = 1;
+    }
+    return spool_writer_append(compaction->role->writer, &compaction->append);
+}
+
+static void on_step(struct loop_task *task)
+{
+    struct compaction *compaction = CONTAINER(task, struct compaction, step);
+    struct queue_role *role = compaction->role;
+    while (!compaction->busy && compaction->at < compaction->n) {
+        uint64_t id = compaction->ids[compaction->at++];
+        struct queue_message *message = queue_message_find(&role->queue, id);
+        if (!message || message->segment->number != compaction->number || is_in_use(message))
+            continue;
+        enum status status = copy(compaction, message);
+        compaction->busy = status == STATUS_OK;
+        if (status == STATUS_FULL)
+            compaction->at = compaction->n;
+        else if (status != STATUS_OK)
+            log_error(role_log(role), "move-failed", LOG_ID(id), LOG_STR("why", status_text(status)));
+    }
+    if (!compaction->busy && compaction->ids)
+        end(compaction);
+}
+
+static struct queue_log_segment *emptiest(struct queue_role *role)
+{
+    struct queue_log_segment *best = NULL;
+    uint64_t percent = (uint64_t)role->queue.settings->compact;
+    for (MAP_EACH(node, &role->queue.segments)) {
+        struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
+        if (segment->sealed && segment->living && segment->living_octets * 100 <= segment->size * percent &&
+            (!best || segment->living_octets < best->living_octets))
+            best = segment;
+    }
+    return best;
+}
+
+static void begin(struct compaction *compaction, struct queue_log_segment *segment)
+{
+    compaction->ids = malloc(segment->living * sizeof *compaction->ids);
+    if (!compaction->ids)
+        return;
+    for (struct list *link = segment->messages.next; link != &segment->messages; link = link->next)
+        compaction->ids[compaction->n++] = CONTAINER(link, struct queue_message, in_segment)->id;
+    compaction->number = segment->number;
+    segment->moving = true;
+    loop_later(&compaction->step);
+}
+
+/* No timer: a queue in which nothing happens needs no room. */
+void compact_turn(struct queue_role *role)
+{
+    struct compaction *compaction = role->compaction;
+    if (!compaction) {
+        compaction = role->compaction = calloc(1, sizeof *compaction);
+        if (!compaction)
+            return;
+        compaction->role = role;
+        compaction->record = compaction->body = BUF_EMPTY(RECORD_MAX);
+        loop_task_init(role->process.loop, &compaction->step, on_step);
+    }
+    int64_t now = role_now(role);
+    if (now < compaction->look_ms || compaction->ids || role->draining || spool_store_is_low(role->store))
+        return;
+    compaction->look_ms = now + LOOK_MS;
+    struct queue_log_segment *segment = role->queue.segments.n < SEGMENTS_LEAST ? NULL : emptiest(role);
+    if (segment)
+        begin(compaction, segment);
+}
+
+void compact_close(struct queue_role *role)
+{
+    struct compaction *compaction = role->compaction;
+    if (!compaction)
+        return;
+    loop_task_cancel(&compaction->step);
+    free(compaction->ids);
+    buf_done(&compaction->record);
+    buf_done(&compaction->body);
+    free(compaction);
+    role->compaction = NULL;
+}
