@@ -59,7 +59,7 @@ void story_add(void *arg, struct span line)
     }
     id_text(story->id, id);
     bool own = is(event, "id", id), about = is(event, "about", id);
-    if (own && is(event, "event", "reported"))
+    if (own)
         report_note(story, text_of(event, "report"));
     if (about)
         report_note(story, text_of(event, "id"));
@@ -193,20 +193,26 @@ static void say_below(struct teller *t, const char *text)
     say(t, text);
 }
 
+static const char *address_name(const struct teller *t) { return has(t, "address") ? "address" : "ip"; }
+static bool has_server(const struct teller *t) { return has(t, "host") || has(t, address_name(t)); }
+
 static void say_server(struct teller *t)
 {
-    if (!has(t, "host") && !has(t, "address"))
-        return;
-    say_safe(t, span_in(t->event, has(t, "host") ? "host" : "address"));
-    if (has(t, "host"))
-        say_field(t, " (", "address", ")");
+    const char *address = address_name(t);
+    bool named = has(t, "host") && !span_eq(span_in(t->event, "host"), span_in(t->event, address));
+    say_safe(t, span_in(t->event, named ? "host" : address));
+    if (named && has(t, address)) {
+        say_field(t, " (", address, "");
+        say_field(t, ":", "port", "");
+        say(t, ")");
+    }
 }
 
 /* "550 5.1.1 No such user"; the enhanced code only once. */
 static void say_words(struct teller *t)
 {
     const char *status = text_of(t->event, "status");
-    struct span text = span_in(t->event, "text"), words = text;
+    struct span text = span_in(t->event, has(t, "text") ? "text" : "reply"), words = text;
     struct status_code code;
     if (text.n == 0 && !has(t, "code"))
         return;
@@ -277,19 +283,21 @@ static void on_delivered(struct teller *t)
 {
     say(t, "Delivered to ");
     say_recipient(t);
-    if (has(t, "host") || has(t, "address")) {
+    if (has_server(t)) {
         say(t, ": ");
         say_server(t);
         say(t, " took it");
     }
-    if (has(t, "ms")) {
+    if (has(t, "ms") || has(t, "took_ms")) {
         say(t, " in ");
-        say_duration(t, number_of(t->event, "ms"));
+        say_duration(t, number_of(t->event, has(t, "ms") ? "ms" : "took_ms"));
     }
     say_words(t);
     if (has(t, "host") || has(t, "tls"))
         say_below(t, has(t, "tls") ? "Encrypted: " : "The connection was not encrypted.");
     say_field(t, "", "tls", "");
+    if (json_is_false(json_object_get(t->event, "verified")) && has(t, "tls"))
+        say(t, " (the server's certificate was not verified)");
 }
 
 static void on_deferred(struct teller *t)
@@ -297,12 +305,12 @@ static void on_deferred(struct teller *t)
     say(t, "Not delivered yet to ");
     say_recipient(t);
     say(t, ": ");
-    if (has(t, "code") && (has(t, "host") || has(t, "address"))) {
+    if (has(t, "code") && has_server(t)) {
         say_server(t);
         say(t, " asks to try again later");
     } else {
         say(t, "no server could take it");
-        if (has(t, "host") || has(t, "address")) {
+        if (has_server(t)) {
             say(t, "; the last one tried was ");
             say_server(t);
         }
@@ -324,7 +332,7 @@ static void on_failed(struct teller *t)
 {
     say(t, "Could not be delivered to ");
     say_recipient(t);
-    if (has(t, "code") && (has(t, "host") || has(t, "address"))) {
+    if (has(t, "code") && has_server(t)) {
         say(t, ": ");
         say_server(t);
         say(t, " refused it");
@@ -346,26 +354,45 @@ static void on_waiting(struct teller *t)
     say_words(t);
 }
 
+static void on_reported(struct teller *t)
+{
+    static const struct { const char *name, *words; } rows[] = {
+        { "failed", "could not be delivered" }, { "delayed", "is late" }, { "delivered", "was delivered" },
+        { "relayed", "was passed on" }, { "bounced", "could not be delivered" },
+        { "reported-delivered", "was delivered" }, { "reported-relayed", "was passed on" },
+        { "expired", "could not be delivered in time" },
+    };
+    say(t, has(t, "to") ? "" : "The sender");
+    say_field(t, "", "to", "");
+    say(t, " was told that the message");
+    say_field(t, " to ", "recipient", "");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (is(t->event, "why", rows[i].name) || is(t->event, "event", rows[i].name))
+            buf_printf(t->out, " %s", rows[i].words);
+    say_field(t, "; the report is message ", "report", "");
+}
+
+/* A server that was tried and did not do; the next one, or the next time, may be better. */
+static void on_trouble(struct teller *t)
+{
+    say_server(t);
+    if (is(t->event, "event", "tls-given-up"))
+        say(t, " could not be spoken to in TLS; it is tried without");
+    else
+        say(t, is(t->event, "event", "session-lost") ? ": the connection was lost" : " could not be used");
+    say_words(t);
+}
+
 static void on_given_up(struct teller *t)
 {
+    if (has(t, "report")) {
+        on_reported(t);
+        return;
+    }
     say(t, is(t->event, "event", "expired") ? "Given up, as it could not be delivered in time, for " : "Given up for ");
     say_recipient(t);
     say_field(t, ": ", "why", "");
     say_words(t);
-}
-
-static void on_reported(struct teller *t)
-{
-    say(t, "The sender was told");
-    if (is(t->event, "why", "failed"))
-        say(t, " that it could not be delivered");
-    else if (is(t->event, "why", "delayed"))
-        say(t, " that it is late");
-    else if (is(t->event, "why", "delivered") || is(t->event, "why", "relayed"))
-        say(t, " that it was delivered");
-    else
-        say_field(t, ": ", "why", "");
-    say_field(t, "; the report is message ", "report", "");
 }
 
 static void on_operator(struct teller *t)
@@ -420,6 +447,9 @@ static const struct telling {
     { "waiting", on_waiting },   { "expired", on_given_up },    { "dropped", on_given_up },  { "reported", on_reported },
     { "held", on_operator },     { "released", on_operator },   { "retried", on_operator },  { "rerouted", on_operator },
     { "deleted", on_operator },  { "caught", on_caught },       { "done", on_done },
+    { "bounced", on_reported },  { "delayed", on_reported },    { "reported-delivered", on_reported },
+    { "reported-relayed", on_reported }, { "host-failed", on_trouble }, { "session-lost", on_trouble },
+    { "tls-given-up", on_trouble },
 };
 
 /* The local day and time of the event; the day only where it changes. */
@@ -442,6 +472,48 @@ static void say_time(struct teller *t)
     buf_printf(t->out, "%-8s  ", clock);
 }
 
+/* Recipients whose last event was final. */
+static int64_t ended(const struct story *story, int64_t *ret_all, bool *ret_done)
+{
+    static const char *const finals[] = { "delivered", "failed", "caught", "expired", "bounced" };
+    size_t i;
+    json_t *event, *last = json_object();
+    int64_t count = 0;
+    *ret_all = 0;
+    *ret_done = false;
+    json_array_foreach(story->events, i, event) {
+        bool final = false;
+        for (size_t n = 0; n < ARRAY_LEN(finals); n++)
+            final |= is(event, "event", finals[n]);
+        if (*text_of(event, "recipient") && (final || is(event, "event", "deferred")))
+            json_object_set_new(last, text_of(event, "recipient"), json_boolean(final));
+        if (is(event, "event", "dropped") || is(event, "event", "deleted"))
+            count += number_of(event, "recipients");
+        if (is(event, "event", "accepted") && !*text_of(event, "about"))
+            *ret_all = number_of(event, "recipients");
+        *ret_done |= is(event, "event", "done");
+    }
+    const char *name;
+    json_object_foreach(last, name, event)
+        count += json_is_true(event);
+    json_decref(last);
+    return count;
+}
+
+static void story_end(struct teller *t)
+{
+    int64_t all = 0;
+    bool done = false;
+    int64_t over = ended(t->story, &all, &done);
+    if (done || all == 0)
+        return;
+    say_indent(t, 12);
+    if (over >= all)
+        say(t, "Nothing is left to be done for it.\n");
+    else
+        buf_printf(t->out, "%lld of %lld recipients are still to be reached.\n", (long long)(all - over), (long long)all);
+}
+
 void story_text(const struct story *story, unsigned indent, struct buf *ret)
 {
     struct teller t = { .out = ret, .story = story, .indent = indent };
@@ -457,4 +529,5 @@ void story_text(const struct story *story, unsigned indent, struct buf *ret)
         tell(&t);
         say(&t, "\n");
     }
+    story_end(&t);
 }

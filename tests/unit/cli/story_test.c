@@ -41,11 +41,44 @@ static void test_story(void **state)
         "            It said: 550 5.1.1 No?[2J such?  user ?\n"
         "            That means: This address does not exist at the recipient's provider.\n"
         "  14:25:08  A report about it was written for anna@example.org: 0000000000003\n"
-        "  14:25:08  The sender was told that it could not be delivered; the report is message 0000000000003\n"
+        "  14:25:08  The sender was told that the message could not be delivered; the report is message 0000000000003\n"
         "  14:25:08  odd-event: recipients 3, yes \n"
         "  14:25:09  Nothing is left to be done for it.\n");
     assert_int_equal(json_array_size(story.reports), 1);
     assert_int_equal(story.broken, 1);
+    story_done(&story);
+}
+
+static void test_other_names(void **state)
+{
+    static const char *const told[] = {
+        AT("14:20:07", "accepted") ME ",\"from\":\"\",\"to\":\"b@c d@e\",\"recipients\":2,\"octets\":9}",
+        AT("14:20:08", "host-failed") ME ",\"host\":\"mx\",\"address\":\"192.0.2.1:25\",\"code\":0,\"text\":\"refused\"}",
+        AT("14:20:08", "deferred") ME ",\"recipient\":\"d@e\",\"host\":\"\",\"ip\":\"\",\"code\":0,\"reply\":\"refused\"}",
+        AT("14:20:08", "delivered") ME ",\"recipient\":\"b@c\",\"host\":\"mx\",\"ip\":\"192.0.2.1\",\"port\":25,\"tls\":\"TLSv1.3\","
+            "\"verified\":false,\"code\":250,\"status\":\"2.0.0\",\"reply\":\"Ok\",\"took_ms\":1500}",
+        AT("14:20:09", "delayed") ME ",\"recipient\":\"d@e\",\"to\":\"a@b\",\"report\":\"0000000000003\"}",
+    };
+    AUTO(buf_done) struct buf text = BUF_EMPTY(1u << 20);
+    struct story story;
+    assert_int_equal(story_init(&story, 1), STATUS_OK);
+    for (size_t i = 0; i < ARRAY_LEN(told); i++)
+        story_add(&story, span_str(told[i]));
+    story_finish(&story);
+    story_text(&story, 0, &text);
+    assert_span(buf_span(&text),
+        "Monday 23 November 2026\n"
+        "  14:20:07  Accepted from the null sender for b@c d@e, 9 octets\n"
+        "  14:20:08  mx (192.0.2.1:25) could not be used\n"
+        "            The reason: refused\n"
+        "  14:20:08  Not delivered yet to d@e: no server could take it\n"
+        "            The reason: refused\n"
+        "  14:20:08  Delivered to b@c: mx (192.0.2.1:25) took it in 1.5 s\n"
+        "            It said: 250 2.0.0 Ok\n"
+        "            Encrypted: TLSv1.3 (the server's certificate was not verified)\n"
+        "  14:20:09  a@b was told that the message to d@e is late; the report is message 0000000000003\n"
+        "            1 of 2 recipients are still to be reached.\n");
+    assert_int_equal(json_array_size(story.reports), 1);
     story_done(&story);
 }
 
@@ -70,7 +103,8 @@ static void test_hostile_words(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_story), cmocka_unit_test(test_hostile_words) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_story), cmocka_unit_test(test_other_names),
+                                        cmocka_unit_test(test_hostile_words) };
     setenv("TZ", "UTC", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
