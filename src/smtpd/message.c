@@ -76,7 +76,7 @@ void message_facts(struct session *session, struct intake_facts *ret)
         .tls_bits = tls ? (unsigned)MAX(tls->bits, 0) : 0,
         .account = session_account(session),
         .submission = session_is_submission(session),
-        .hide_client = session_is_submission(session) && session_settings(session)->hide_client,
+        .hide_client = session->account && session_settings(session)->hide_client,
         .utf8 = transaction->utf8,
         .body_8bit = transaction->body_8bit || server->body.has_8bit,
         .ret = rets[transaction->ret],

@@ -118,11 +118,10 @@ static bool is_slow(const struct session *session, int64_t now)
     return rate > 0 && took > RATE_GRACE_MS && (int64_t)session->server.body.octets / (took / 1000) < rate;
 }
 
-/* When something is next to be looked at. Set once and looked at again when it fires, not at every octet. */
-static void set_timer(struct session *session)
+/* When something is next to be looked at. */
+static int64_t next_look(const struct session *session, int64_t now)
 {
     const struct smtpd_settings *settings = session_settings(session);
-    int64_t now = loop_now_ms(session->smtpd->loop);
     int64_t due = session->active_ms + settings->idle_ms;
     if (session->question.token && session->server.waiting != SMTP_EVENT_MORE)
         due = earlier(due, session->asked_ms + ASK_MS);
@@ -131,17 +130,23 @@ static void set_timer(struct session *session)
         if (is_receiving(session) && settings->minimum_rate > 0)
             due = earlier(due, now + RATE_GRACE_MS);
     }
-    loop_timer_set(&session->timer, MAX(due - now, INT64_C(10)));
+    return MAX(due, now + 1);
 }
 
-/* A transaction or a question shortens what the timer was set for. */
+static void look_at(struct session *session, int64_t due_ms)
+{
+    session->look_ms = due_ms;
+    loop_timer_set(&session->timer, due_ms - loop_now_ms(session->smtpd->loop));
+}
+
+static void set_timer(struct session *session) { look_at(session, next_look(session, loop_now_ms(session->smtpd->loop))); }
+
+/* The timer is looked at when it fires, not moved with every octet; only what is due sooner than that moves it. */
 static void hurry_timer(struct session *session)
 {
-    const struct smtpd_settings *settings = session_settings(session);
-    bool short_transaction = session->transaction && settings->transaction_ms < settings->idle_ms;
-    bool short_wait = session->question.token || is_receiving(session);
-    if ((short_transaction || (short_wait && ASK_MS < settings->idle_ms)) && !session->over)
-        set_timer(session);
+    int64_t due = next_look(session, loop_now_ms(session->smtpd->loop));
+    if (!session->over && due < session->look_ms)
+        look_at(session, due);
 }
 
 static void close_late(struct session *session, struct status_code status, const char *text)
@@ -314,7 +319,7 @@ static void greet_soon(struct session *session)
     if (session_is_submission(session) || session->trusted || delay == 0)
         greet(session);
     else
-        loop_timer_set(&session->timer, delay);
+        look_at(session, loop_now_ms(session->smtpd->loop) + delay);
 }
 
 static void set_client(struct session *session, const struct net_address *peer)
@@ -397,8 +402,11 @@ static void on_tls(void *arg, struct stream *stream)
     session->active_ms = loop_now_ms(session->smtpd->loop);
     log_debug(session->smtpd->log, "tls", LOG_STR("client", session->address), LOG_STR("version", info->version),
               LOG_STR("cipher", info->cipher), LOG_BOOL("resumed", info->resumed), LOG_STR("name", info->peer_name));
-    if (session->greeted) {
+    if (session->greeted) { /* STARTTLS: nothing from before holds, not even a login */
         smtp_server_secured(&session->server);
+        free(session->account);
+        session->account = NULL;
+        session->account_n = 0;
         set_offers(session);
         return;
     }
@@ -449,7 +457,7 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
     loop_timer_init(smtpd->loop, &session->timer, on_due);
     session->active_ms = loop_now_ms(smtpd->loop);
     set_client(session, peer);
-    loop_timer_set(&session->timer, session_settings(session)->idle_ms);
+    look_at(session, session->active_ms + session_settings(session)->idle_ms);
     session->proxy = session->has_ip && conf_networks_have(&listen->proxy_from, &session->ip);
     if (!session->proxy)
         open_door(session, false);

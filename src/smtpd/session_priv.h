@@ -40,6 +40,7 @@ struct session {
     size_t account_n;
     int64_t active_ms;            /* the client last said something, or was last answered */
     int64_t asked_ms;             /* the question in hand */
+    int64_t look_ms;              /* what the timer is set for */
     struct conf_ip ip;
     char address[48];             /* of the client, as text */
     bool has_ip, trusted;         /* trusted: from a listed network */

@@ -18,7 +18,8 @@ static struct transaction *make(void)
 struct transaction *transaction_begin(struct session *session)
 {
     struct smtpd *smtpd = session->smtpd;
-    size_t inline_max = (size_t)session->config->root->common.spool.big_body_octets;
+    const struct conf_spool *spool = &session->config->root->common.spool;
+    size_t inline_max = (size_t)MIN(spool->big_body_octets, spool->segment_octets / 4); /* it must fit into a segment */
     struct list *link = list_take_first(&smtpd->spare);
     smtpd->spare_count -= link != NULL;
     struct transaction *transaction = link ? CONTAINER(link, struct transaction, link) : make();

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define HOUSE_SEGMENT (1u << 20)
-#define HOUSE_DOORS 3 /* rows of `listen` in house_settings */
+#define HOUSE_DOORS 4 /* rows of `listen` in house_settings */
 
 struct house {
     pid_t child;
@@ -201,7 +201,8 @@ static inline void house_directory(struct house *house)
     channel_send(house->directory, TELL_MECHANISMS, buf_span(&body));
 }
 
-/* Rows of `listen`: 0 submission with STARTTLS, 1 submission with implicit TLS, 2 relay. */
+/* Rows of `listen`: 0 submission with STARTTLS, 1 submission with implicit TLS, 2 relay, 3 relay
+ * behind a proxy. */
 static inline void house_settings(struct house *house, const char *more)
 {
     AUTO(buf_done) struct buf text = BUF_EMPTY(8192), body = BUF_EMPTY(65536);
@@ -209,7 +210,8 @@ static inline void house_settings(struct house *house, const char *more)
                "hostname: mx.example.org\nlisten:\n"
                "  - { address: \"127.0.0.1:1\", service: submission }\n"
                "  - { address: \"127.0.0.1:2\", service: submission, tls: implicit }\n"
-               "  - { address: \"127.0.0.1:3\", service: relay }\n%s\n",
+               "  - { address: \"127.0.0.1:3\", service: relay }\n"
+               "  - { address: \"127.0.0.1:4\", service: relay, proxy-from: [127.0.0.1] }\n%s\n",
                more);
     struct supervisor_settings *settings = calloc(1, sizeof *settings);
     settings->count = 1;
