@@ -1,0 +1,49 @@
+# The commands of the project; each alone is enough on a fresh Debian 12. Meson does the building.
+#
+#   make            the program, in build/release/src/cli/goniec
+#   make run        a whole mail server on high ports, and a message going through it
+#   make test       every test there is
+#   make bench      goniec beside Postfix on this machine
+#   make fuzz       every fuzzer for SECONDS=30
+#   make install    PREFIX=/usr/local DESTDIR=
+#   make clean
+
+PREFIX ?= /usr/local
+SECONDS ?= 30
+BUILD := build/release
+SETUP := meson setup --prefix=$(PREFIX)
+
+.PHONY: all run test bench fuzz install clean
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD) src/cli/goniec
+
+$(BUILD)/build.ninja:
+	packaging/packages.sh build
+	$(SETUP) $(BUILD) -Dtests=false
+
+run:
+	packaging/packages.sh run
+	$(MAKE) --no-print-directory all
+	scripts/run $(BUILD)/src/cli/goniec
+
+test:
+	packaging/packages.sh test
+	scripts/test
+
+bench:
+	packaging/packages.sh bench
+	$(MAKE) --no-print-directory all
+	/usr/bin/python3 bench/run.py
+
+fuzz:
+	packaging/packages.sh fuzz
+	scripts/fuzz $(SECONDS)
+
+install: $(BUILD)/build.ninja
+	meson configure $(BUILD) --prefix=$(PREFIX)
+	ninja -C $(BUILD)
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build
