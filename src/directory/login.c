@@ -35,14 +35,15 @@ static void tell_auth(struct directory_peer *peer, uint64_t token, enum auth_res
     peer->answer(peer->arg, TELL_AUTH, buf_span(&body));
 }
 
-/* Answers and ends the exchange. */
+/* Answers and ends the exchange. `reason` is for the log; NULL: a remembered success. */
 static void finish(struct exchange *exchange, enum auth_result result, const char *reason)
 {
     struct log *log = exchange->peer->service->log;
     struct span login = exchange->login.n ? buf_span(&exchange->login) : buf_span(&exchange->sasl.login);
     switch (result) {
-    case AUTH_OK:
-        log_info(log, "login", LOG_SPAN("account", login), LOG_SPAN("client", buf_span(&exchange->client)));
+    case AUTH_OK: /* a remembered one is no news: a website may log in for each message */
+        log_event(log, reason ? LOG_INFO : LOG_DEBUG, "login", LOG_SPAN("account", login),
+                  LOG_SPAN("client", buf_span(&exchange->client)));
         tell_auth(exchange->peer, exchange->token, result, login, "");
         break;
     case AUTH_DENIED:
@@ -125,6 +126,7 @@ static void check_done(struct work *work)
     const char *reason = check->may_succeed ? "wrong password" : check->reason;
     if (check->may_succeed && check->result == STATUS_OK) {
         result = AUTH_OK;
+        reason = "right password";
         remember_add(service->remember, &check->name, loop_now_ms(service->loop));
     } else if (check->result == STATUS_MEMORY) {
         result = AUTH_BUSY;

@@ -231,8 +231,8 @@ static enum status on_may_send(struct directory_peer *peer, struct span body)
         return STATUS_SYNTAX;
     AUTO(buf_done) struct buf text = BUF_EMPTY(POLICY_REFUSAL_MAX);
     enum verdict verdict = judge_all(peer->service, &ask, &text);
-    if (verdict == VERDICT_NO)
-        log_warning(peer->service->log, "sender-refused", LOG_SPAN("account", ask.account),
+    if (verdict == VERDICT_NO) /* smtpd tells what came of it */
+        log_debug(peer->service->log, "sender-refused", LOG_SPAN("account", ask.account),
                     LOG_SPAN("why", buf_span(&text)));
     tell(peer, ask.token, verdict, buf_span(&text));
     return STATUS_OK;

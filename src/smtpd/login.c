@@ -34,7 +34,7 @@ void login_on_response(struct session *session, const struct smtp_server_event *
 
 static void failed(struct session *session, const char *why, unsigned code, struct status_code status, struct span text)
 {
-    log_info(session->smtpd->log, "login-failed", LOG_STR("client", session->address),
+    log_debug(session->smtpd->log, "login-refused", LOG_STR("client", session->address),
              LOG_STR("mechanism", session->mechanism), LOG_STR("why", why), LOG_SPAN("text", text));
     smtp_server_answer(&session->server, code, status, text);
 }
