@@ -3,6 +3,7 @@
 #include "delivery/delivery.h"
 #include "delivery/session.h"
 #include "net/listen.h"
+#include "net/tls.h"
 #include "spool/log.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@ struct server {
     const char *ehlo;         /* whole reply */
     const char *mail, *rcpt, *data, *end; /* replies; NULL: the usual. "!" hangs up */
     bool drops_first;         /* hang up on the first connection's MAIL */
+    struct tls_server *tls;   /* STARTTLS works; breaks_tls: it is answered by 220 and nonsense */
+    bool breaks_tls;
+    bool was_tls;             /* the last message came over TLS */
     unsigned connections, messages, quits;
     struct buf body;          /* of the last message, with its dots */
     struct loop *loop;
@@ -28,7 +32,7 @@ struct server {
 struct visit {
     struct server *server;
     struct stream *stream;
-    bool in_data;
+    bool in_data, begins_tls, is_broken;
     size_t chunk;
     unsigned number;
 };
@@ -67,6 +71,12 @@ static void on_line(struct visit *visit, struct span line)
     } else if (span_starts(line, SPAN("BDAT "))) {
         visit->chunk = (size_t)strtoul(line.p + 5, NULL, 10);
         buf_clear(&server->body);
+    } else if (span_starts(line, SPAN("STARTTLS")) && (server->tls || server->breaks_tls)) {
+        say(visit, "220 go");
+        visit->begins_tls = server->tls != NULL;
+        visit->is_broken = server->breaks_tls;
+    } else if (visit->is_broken) {
+        say(visit, "!");
     } else if (span_starts(line, SPAN("QUIT"))) {
         server->quits++;
         say(visit, "221 bye");
@@ -78,6 +88,7 @@ static void on_line(struct visit *visit, struct span line)
 static void on_body(struct visit *visit)
 {
     visit->server->messages++;
+    visit->server->was_tls = stream_is_tls(visit->stream);
     say(visit, or_else(visit->server->end, "250 2.0.0 queued as 4711"));
 }
 
@@ -113,10 +124,16 @@ static void on_readable(void *arg, struct stream *stream, struct span input)
         left = span_from(left, end + 2);
         on_line(visit, line);
     }
-    if (visit->stream)
-        stream_consume(stream, input.n - left.n);
-    else
+    if (visit->stream && visit->is_broken && left.n) /* a ClientHello, which is no line */
+        say(visit, "!");
+    if (!visit->stream) {
         free(visit);
+        return;
+    }
+    stream_consume(stream, input.n - left.n);
+    if (visit->begins_tls)
+        assert_int_equal(stream_start_tls_server(stream, visit->server->tls), STATUS_OK);
+    visit->begins_tls = false;
 }
 
 static void on_end(void *arg, struct stream *stream, enum status why)
@@ -230,8 +247,9 @@ static void house_open(struct house *house, const char *more)
                "- { domain: gone.example, via: discard }\n- { domain: no.example, via: reject, text: Not here }\n"
                "- { domain: keep.example, via: catch }\n- { domain: other.example, via: 'smtp://%s' }\n"
                "- { domain: lmtp.example, via: 'lmtp://%s' }\n- { domain: self.example, via: 'smtp://127.0.0.1:9' }\n"
+               "- { domain: login.test, via: 'smtp://u:p@%s' }\n- { domain: lax.test, via: 'smtp://%s', user: u, password: p, tls: required }\n"
                "- { domain: dead.example, via: 'smtp://127.0.0.1:1' }\n- { domain: '*.example', via: 'smtp://%s' }\n"
-               "listen: [ { address: '127.0.0.1:9', service: relay } ]\n%s", other, text, text, more);
+               "listen: [ { address: '127.0.0.1:9', service: relay } ]\n%s", other, text, text, text, text, more);
     struct conf_faults faults;
     conf_faults_init(&faults, "test");
     struct delivery_config *config;
@@ -431,6 +449,64 @@ static void leases_of_what_is_not_there_are_given_back(void **state)
     house_close(&house);
 }
 
+static struct tls_server *make_tls(void)
+{
+    AUTO(buf_done) struct buf certificate = BUF_EMPTY(1u << 16);
+    AUTO(buf_done) struct buf key = BUF_EMPTY(1u << 16);
+    assert_int_equal(tls_self_signed("localhost", 10, &certificate, &key), STATUS_OK);
+    struct tls_pair pair = { buf_span(&certificate), buf_span(&key) };
+    struct tls_server_settings settings = { .pairs = &pair, .count = 1 };
+    char error[TLS_ERROR_SIZE];
+    struct tls_server *tls;
+    assert_int_equal(tls_server_new(&settings, error, &tls), STATUS_OK);
+    return tls;
+}
+
+static void tls_is_used_where_it_is_offered(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.ehlo = "250-there\r\n250-PIPELINING\r\n250 STARTTLS";
+    house.server.tls = make_tls();
+    lease(&house, 1, "a.example", 1, false, BODY, 0);
+    wait_for(&house, 1, "lease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    assert_true(house.server.was_tls);
+    tls_server_unref(house.server.tls);
+    house_close(&house);
+}
+
+static void broken_tls_is_done_without(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.ehlo = "250-there\r\n250-PIPELINING\r\n250 STARTTLS";
+    house.server.breaks_tls = true;
+    lease(&house, 1, "a.example", 1, false, BODY, 0);
+    wait_for(&house, 1, "lease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    assert_false(house.server.was_tls);
+    assert_int_equal(house.server.connections, 2);
+    house_close(&house);
+}
+
+/* A password goes to a server that is who it says it is, or nowhere. */
+static void a_login_wants_a_good_certificate(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.ehlo = "250-there\r\n250-AUTH PLAIN\r\n250 STARTTLS";
+    house.server.tls = make_tls();
+    lease(&house, 1, "login.test", 1, false, BODY, 0);
+    for (int i = 0; i < 500 && house.outcomes < 1; i++)
+        loop_turn(house.loop, 10);
+    assert_non_null(strstr(buf_cstr(&house.said), "lease 1 trouble 1\n0 deferred 0 4.7.5 "));
+    assert_int_equal(house.server.messages, 0);
+    buf_clear(&house.said);
+    lease(&house, 2, "lax.test", 1, false, BODY, 0);
+    wait_for(&house, 2, "lease 2 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    tls_server_unref(house.server.tls);
+    house_close(&house);
+}
+
 static void routes_are_sites(void **state)
 {
     struct house house;
@@ -459,6 +535,9 @@ int main(void)
         cmocka_unit_test(too_many_recipients_go_in_two),
         cmocka_unit_test(a_large_message_comes_whole),
         cmocka_unit_test(leases_of_what_is_not_there_are_given_back),
+        cmocka_unit_test(tls_is_used_where_it_is_offered),
+        cmocka_unit_test(broken_tls_is_done_without),
+        cmocka_unit_test(a_login_wants_a_good_certificate),
         cmocka_unit_test(routes_are_sites),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
