@@ -216,20 +216,58 @@ static size_t find_back(struct span text, size_t end, struct span what)
     return end;
 }
 
+/* The line before the octet `*end` that holds `what` as a word of its own; `*end` moves to its start. */
+static bool mention_before(struct span text, struct span what, size_t *end, struct span *ret)
+{
+    while (*end > 0) {
+        size_t at = find_back(text, *end, what);
+        if (at == *end)
+            return false;
+        bool word = is_word_end(text, at + what.n) && at > 0 && is_word_end(text, at - 1);
+        *end = word ? line_start(text, at) : at;
+        if (word) {
+            *ret = line_at(text, *end);
+            return true;
+        }
+    }
+    return false;
+}
+
 static size_t find_in(struct span text, struct span what, uint64_t *ids, size_t n, size_t most)
 {
-    for (size_t end = text.n; end > 0 && n < most;) {
-        size_t at = find_back(text, end, what);
-        if (at == end)
-            break;
-        size_t start = line_start(text, at);
-        struct span line = line_at(text, start);
+    struct span line;
+    for (size_t end = text.n; n < most && mention_before(text, what, &end, &line);) {
         uint64_t id = 0;
-        bool word = is_word_end(text, at + what.n) && at > 0 && is_word_end(text, at - 1);
-        if (word && id_parse(history_field(line, "id"), &id) && !is_known(ids, n, id))
+        if (id_parse(history_field(line, "id"), &id) && !is_known(ids, n, id))
             ids[n++] = id;
-        end = word ? start : at;
     }
+    return n;
+}
+
+static bool holds_word(struct span line, struct span what)
+{
+    for (size_t from = 0; from < line.n;) {
+        size_t at = from + span_find_span(span_from(line, from), what);
+        if (at >= line.n)
+            return false;
+        if (at > 0 && is_word_end(line, at - 1) && is_word_end(line, at + what.n))
+            return true;
+        from = at + 1;
+    }
+    return false;
+}
+
+size_t history_mentions(const struct history *history, struct span text, const char *event, struct span *ret, size_t most)
+{
+    size_t n = 0;
+    struct span line;
+    AUTO(buf_done) struct buf named = BUF_EMPTY(256); /* rarer than the text: look for it first */
+    buf_printf(&named, "\"event\":\"%s\"", event);
+    for (unsigned i = history->count; i-- > 0 && text.n && named.n;)
+        for (size_t end = history->files[i].text.n;
+             n < most && mention_before(history->files[i].text, buf_span(&named), &end, &line);)
+            if (holds_word(line, text))
+                ret[n++] = line;
     return n;
 }
 

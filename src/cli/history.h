@@ -34,5 +34,8 @@ void history_lines(const struct history *history, uint64_t id, history_on_line *
  * Returns how many were written to `ret`, at most `most`. */
 size_t history_find(const struct history *history, struct span text, uint64_t *ret, size_t most);
 
+/* The latest lines of this event that hold `text` as a word of its own, newest first; borrowed from the files. */
+size_t history_mentions(const struct history *history, struct span text, const char *event, struct span *ret, size_t most);
+
 /* The text of the field `name` of a line, still escaped as JSON; empty when it has none. */
 struct span history_field(struct span line, const char *name);

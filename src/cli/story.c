@@ -43,7 +43,7 @@ void story_add(void *arg, struct span line)
         report_note(story, text_of(event, "report"));
     if (about)
         report_note(story, text_of(event, "id"));
-    if (own || about)
+    if (own || about || story->id == 0)
         json_array_append(story->events, event);
     json_decref(event);
 }

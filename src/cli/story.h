@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 struct story {
-    uint64_t id;
+    uint64_t id;        /* 0: of no message, but of lines chosen otherwise */
     json_t *events;     /* array, in order of time */
     json_t *reports;    /* array of id texts: reports about the message */
     uint64_t broken;    /* lines that were no JSON */

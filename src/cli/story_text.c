@@ -122,7 +122,7 @@ static void say_words(struct teller *t)
     struct status_code code;
     if (text.n == 0 && !has(t, "code"))
         return;
-    say_below(t, has(t, "code") ? "It said: " : "The reason: ");
+    say_below(t, is(t->event, "event", "refused") ? "We said: " : has(t, "code") ? "It said: " : "The reason: ");
     say_field(t, "", "code", " ");
     if (has(t, "code") && *status && !status_code_take(&words, &code)) {
         say_safe(t, span_str(status));
@@ -316,6 +316,22 @@ static void on_operator(struct teller *t)
     say_field(t, ": ", "why", "");
 }
 
+/* Never became a message: what a client asked for and did not get. */
+static void on_refused(struct teller *t)
+{
+    say(t, "Refused");
+    say_field(t, " at ", "at", "");
+    say_field(t, ", from ", "from", "");
+    say_field(t, ", to ", "to", "");
+    say_words(t);
+    if (has(t, "account") || has(t, "client")) {
+        say_below(t, "Login: ");
+        say(t, has(t, "account") ? "" : "none");
+        say_field(t, "", "account", "");
+        say_field(t, "; client: ", "client", "");
+    }
+}
+
 static void on_caught(struct teller *t)
 {
     say(t, "Kept for looking at, by a route, instead of being delivered to ");
@@ -355,7 +371,7 @@ static const struct telling {
     { "deleted", on_operator },  { "caught", on_caught },       { "done", on_done },
     { "bounced", on_reported },  { "delayed", on_reported },    { "reported-delivered", on_reported },
     { "reported-relayed", on_reported }, { "host-failed", on_trouble }, { "session-lost", on_trouble },
-    { "tls-given-up", on_trouble },
+    { "tls-given-up", on_trouble }, { "refused", on_refused },
 };
 
 /* The local day and time of the event; the day only where it changes. */

@@ -7,11 +7,13 @@
 
 #define LAST 10       /* messages of an address that are told, unless asked for more */
 #define LAST_MAX 10000
+#define REFUSALS_MAX 5
 #define REPORTS_MAX 5 /* reports about a message whose own story is told below it */
 
 struct trace {
     struct history history;
     json_t *messages;   /* for --json */
+    json_t *refused;    /* events, for --json */
     size_t told;
     bool json;
 };
@@ -77,6 +79,28 @@ static bool tell(struct trace *trace, uint64_t id)
     return known;
 }
 
+/* What never became a message, but names the address: why somebody cannot send. */
+static void tell_refusals(struct trace *trace, struct span what)
+{
+    struct span lines[REFUSALS_MAX];
+    struct story story = { 0 };
+    AUTO(buf_done) struct buf text = BUF_EMPTY(16u << 20);
+    size_t n = history_mentions(&trace->history, what, "refused", lines, REFUSALS_MAX);
+    if (n == 0 || story_init(&story, 0) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < n; i++)
+        story_add(&story, lines[i]);
+    story_finish(&story);
+    trace->told += n;
+    json_array_extend(trace->refused, story.events);
+    if (!trace->json) {
+        buf_printf(&text, "%sNot taken\n", trace->told > n ? "\n" : "");
+        story_text(&story, 2, &text);
+        print(&text);
+    }
+    story_done(&story);
+}
+
 static void warn_compressed(const struct trace *trace)
 {
     if (trace->history.compressed)
@@ -84,33 +108,40 @@ static void warn_compressed(const struct trace *trace)
 }
 
 /* The address as the log writes it; what is none is looked for as it is. */
-static size_t find(const struct trace *trace, const char *text, uint64_t *ids, size_t most)
+static struct span address_of(const char *text, char canonical[ADDRESS_MAX])
 {
     struct address address = { 0 };
+    if (address_parse(span_str(text), ADDRESS_UTF8, &address) == STATUS_OK)
+        return address_canonical(&address, canonical);
+    return span_str(text);
+}
+
+static void tell_address(struct trace *trace, const char *text, size_t most)
+{
+    static uint64_t ids[LAST_MAX];
     char canonical[ADDRESS_MAX];
-    struct span what = span_str(text);
-    if (address_parse(what, ADDRESS_UTF8, &address) == STATUS_OK)
-        what = address_canonical(&address, canonical);
-    return history_find(&trace->history, what, ids, most);
+    struct span what = address_of(text, canonical);
+    size_t n = history_find(&trace->history, what, ids, most);
+    for (size_t i = 0; i < n; i++)
+        tell(trace, ids[i]);
+    tell_refusals(trace, what);
+    if (n == most && !trace->json)
+        printf("\nThese are the latest %zu messages; --last=N shows more.\n", n);
 }
 
 static int trace_run(struct trace *trace, const char *what, size_t most)
 {
-    static uint64_t ids[LAST_MAX];
     uint64_t id = 0;
-    if (id_parse(span_str(what), &id)) {
+    if (id_parse(span_str(what), &id))
         tell(trace, id);
-    } else {
-        size_t n = find(trace, what, ids, most);
-        for (size_t i = 0; i < n; i++)
-            tell(trace, ids[i]);
-        if (n == most && !trace->json)
-            printf("\nThese are the latest %zu; --last=N shows more.\n", n);
-    }
-    if (trace->json)
-        json_dumpf(trace->messages, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    if (trace->json)
+    else
+        tell_address(trace, what, most);
+    if (trace->json) {
+        json_t *all = json_pack("{s:O, s:O}", "messages", trace->messages, "refused", trace->refused);
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+        json_decref(all);
         putchar('\n');
+    }
     warn_compressed(trace);
     if (trace->told)
         return 0;
@@ -153,6 +184,7 @@ int trace_main(int argc, char **argv)
     const char *path = common_root(conf)->common.log.file.p;
     trace.json = options.json;
     trace.messages = json_array();
+    trace.refused = json_array();
     enum status status = strcmp(path, "-") == 0 ? STATUS_DENIED : history_open(&trace.history, path);
     int exit_status = COMMON_FAILED;
     if (status == STATUS_DENIED)
@@ -164,5 +196,6 @@ int trace_main(int argc, char **argv)
     history_close(&trace.history);
     conf_free(conf);
     json_decref(trace.messages);
+    json_decref(trace.refused);
     return exit_status;
 }

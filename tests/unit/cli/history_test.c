@@ -98,6 +98,21 @@ static void test_find(void **state)
     history_close(&history);
 }
 
+static void test_mentions(void **state)
+{
+    struct span lines[5];
+    struct history history;
+    assert_int_equal(history_open(&history, path), STATUS_OK);
+    assert_int_equal(history_mentions(&history, SPAN("r205@example.com"), "accepted", lines, 5), 1);
+    assert_span(history_field(lines[0], "to"), "r205@example.com x");
+    assert_int_equal(history_mentions(&history, SPAN("r205@example.com"), "done", lines, 5), 0);
+    assert_int_equal(history_mentions(&history, SPAN("anna@example.org"), "done", lines, 5), 5);
+    assert_true(span_cmp(history_field(lines[0], "id"), history_field(lines[1], "id")) > 0);
+    assert_int_equal(history_mentions(&history, SPAN("a@example.org"), "done", lines, 5), 0);
+    assert_int_equal(history_mentions(&history, SPAN("anna@example.org"), "none", lines, 5), 0);
+    history_close(&history);
+}
+
 static void test_field(void **state)
 {
     const struct span line = SPAN( "{\"time\":\"x\",\"id\":\"1\",\"text\":\"a\\\"b,\\\"id\\\":\",\"cut\":\"abc");
@@ -119,6 +134,7 @@ static void test_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_find),
+                                        cmocka_unit_test(test_mentions),
                                         cmocka_unit_test(test_field), cmocka_unit_test(test_none) };
     return cmocka_run_group_tests(tests, begin, end);
 }
