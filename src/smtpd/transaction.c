@@ -31,6 +31,7 @@ struct transaction *transaction_begin(struct session *session)
     }
     transaction->smtpd = smtpd;
     transaction->session = session;
+    transaction->big = NULL;
     transaction->began_ms = transaction->data_ms = loop_now_ms(smtpd->loop);
     transaction->intake.arg = transaction;
     session->transaction = transaction;
@@ -67,8 +68,9 @@ void transaction_end(struct transaction *transaction)
     intake_clear(&transaction->intake);
     buf_clear(&transaction->envid);
     buf_clear(&transaction->waiting);
-    *transaction = (struct transaction){ .intake = transaction->intake, .envid = transaction->envid,
-                                         .waiting = transaction->waiting };
+    transaction->session = NULL;
+    transaction->held = transaction->id = 0;
+    transaction->storing = false; /* what remains is written anew by MAIL */
     list_add_first(&smtpd->spare, &transaction->link);
     smtpd->spare_count++;
 }
