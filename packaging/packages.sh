@@ -6,8 +6,8 @@
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-dev libsqlite3-dev libfyaml-dev
-  libjansson-dev libsodium-dev libgsasl-dev libcrypt-dev libseccomp-dev libxxhash-dev"
-test="libcmocka-dev python3-pytest curl swaks libnet-ssleay-perl msmtp nsd ca-certificates openssl git git-email nodejs
+  libjansson-dev libsodium-dev libcrypt-dev libseccomp-dev libxxhash-dev"
+test="libcmocka-dev mandoc python3-pytest curl swaks libnet-ssleay-perl msmtp nsd ca-certificates openssl git git-email nodejs
   node-nodemailer"
 servers="postfix dovecot-core dovecot-lmtpd"
 
