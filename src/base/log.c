@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <unistd.h>
 
+static pid_t self; /* asked for once: the C library does not keep it */
+
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
 void log_init(struct log *log, int fd, const char *role, enum log_level least)
 {
+    self = getpid();
     *log = (struct log){ .fd = fd, .role = role, .least = least, .pending = BUF_EMPTY(LOG_CEILING) };
 }
 
@@ -61,6 +64,19 @@ void json_add_string(struct buf *buf, struct span text)
     buf_add_char(buf, '"');
 }
 
+static void add_number(struct buf *buf, int64_t number)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (number < 0)
+        digits[--at] = '-';
+    buf_add(buf, span_of(digits + at, sizeof digits - at));
+}
+
 static void add_field(struct buf *buf, const struct log_field *field)
 {
     char id[ID_TEXT_SIZE];
@@ -72,7 +88,7 @@ static void add_field(struct buf *buf, const struct log_field *field)
         json_add_string(buf, field->text);
         break;
     case LOG_NUMBER:
-        buf_printf(buf, "%lld", (long long)field->number);
+        add_number(buf, field->number);
         break;
     case LOG_MESSAGE_ID:
         json_add_string(buf, span_str(id_text((uint64_t)field->number, id)));
@@ -98,7 +114,9 @@ void log_write(struct log *log, enum log_level level, const char *event, const s
     buf_add_str(buf, level_names[level]);
     buf_add(buf, SPAN("\",\"role\":\""));
     buf_add_str(buf, log->role);
-    buf_printf(buf, "\",\"pid\":%d,\"event\":\"", (int)getpid());
+    buf_add(buf, SPAN("\",\"pid\":"));
+    add_number(buf, self);
+    buf_add(buf, SPAN(",\"event\":\""));
     buf_add_str(buf, event);
     buf_add_char(buf, '"');
     for (; fields->kind != LOG_END; fields++)
