@@ -50,7 +50,7 @@ static enum status from_write(struct intake *intake, struct span name, struct sp
     buf_printf(&intake->added, "From:%.*s <%.*s>\r\n", SPAN_ARGS(name), SPAN_ARGS(address));
     intake->from_count = 0;
     if (intake_text_add(intake, address, &intake->from[0]) != STATUS_OK)
-        return intake_refuse(intake, STATUS_FULL, 452, STATUS_CODE(4, 3, 1), "No memory for this message now; try again later");
+        return intake_no_memory(intake);
     intake->from_count = 1;
     return STATUS_OK;
 }
@@ -100,7 +100,7 @@ enum status intake_from_check(struct intake *intake, const struct intake_facts *
     if (list.is_full)
         return intake_refuse(intake, STATUS_DENIED, 554, STATUS_CODE(5, 6, 0), "The From field has too many addresses");
     if (list.no_memory)
-        return intake_refuse(intake, STATUS_FULL, 452, STATUS_CODE(4, 3, 1), "No memory for this message now; try again later");
+        return intake_no_memory(intake);
     if (status != STATUS_OK || (list.is_bare && intake->from_count > 1))
         return refuse_from(intake, status);
     *ret_drop = list.is_bare || intake->from_count == 0;

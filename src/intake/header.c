@@ -220,7 +220,7 @@ enum status intake_header(struct intake *intake, const struct intake_facts *fact
     if (status == STATUS_OK && from_goes)
         status = drop_from(&walk);
     if (intake->added.failed)
-        return intake_refuse(intake, STATUS_FULL, 452, STATUS_CODE(4, 3, 1), "No memory for this message now; try again later");
+        return intake_no_memory(intake);
     if (status != STATUS_OK)
         return status;
     intake->octets = intake->added.n;

@@ -149,7 +149,7 @@ enum status intake_take(struct intake *intake, struct span octets)
     return STATUS_FULL;
 }
 
-static enum status no_memory(struct intake *intake)
+enum status intake_no_memory(struct intake *intake)
 {
     return intake_refuse(intake, STATUS_FULL, 452, STATUS_CODE(4, 3, 1), "No memory for this message now; try again later");
 }
@@ -184,7 +184,7 @@ static enum status envelope_write(struct intake *intake, struct spool_envelope *
 enum status intake_compose(struct intake *intake, const struct intake_facts *facts)
 {
     if (intake_text_add(intake, facts->account, &intake->account) != STATUS_OK)
-        return no_memory(intake);
+        return intake_no_memory(intake);
     intake->id = facts->id;
     intake->accepted_wall_ms = facts->now_wall_ms;
     intake->ret = facts->ret;
@@ -199,7 +199,7 @@ enum status intake_compose(struct intake *intake, const struct intake_facts *fac
     enum status status = envelope_write(intake, &envelope);
     if (status == STATUS_TOO_LONG)
         return intake_refuse(intake, STATUS_FULL, 552, STATUS_CODE(5, 5, 3), "Too many recipients, or addresses too long");
-    return status == STATUS_OK ? STATUS_OK : no_memory(intake);
+    return status == STATUS_OK ? STATUS_OK : intake_no_memory(intake);
 }
 
 static void on_appended(struct spool_append *append, enum status status)

@@ -18,6 +18,9 @@ enum status intake_refuse(struct intake *intake, enum status status, unsigned re
                           const char *format, ...) PRINTF_LIKE(5, 6);
 
 
+/* "452 4.3.1", FULL. */
+enum status intake_no_memory(struct intake *intake);
+
 /* The From: field of a submitted message: its addresses go into `from`; a field that has to be made anew goes into
  * `added`, and `ret_drop` says that the old one must go. DENIED, FULL: `refusal` is filled. */
 MUST_CHECK enum status intake_from_check(struct intake *intake, const struct intake_facts *facts, struct span value,

@@ -221,42 +221,52 @@ static enum status list_route_skip(struct list_reader *list)
     return STATUS_OK;
 }
 
+/* The words behind "<" up to ">"; they are an element of their own. */
+static enum status angle_words(struct list_reader *list)
+{
+    enum status status = STATUS_OK;
+    token_next(list);
+    if (list->token == TOKEN_SPECIAL && list->word.p[0] == '@')
+        status = list_route_skip(list);
+    for (; status == STATUS_OK; token_next(list)) {
+        char special = list->token == TOKEN_SPECIAL ? list->word.p[0] : '\0';
+        if (special == '>')
+            break;
+        if (list->token == TOKEN_END || list->token == TOKEN_BAD)
+            return STATUS_SYNTAX;
+        if (!special)
+            status = word_add(list);
+        else
+            status = special == '.' ? dot_add(list) : special == '@' ? at_add(list) : STATUS_SYNTAX;
+    }
+    return status;
+}
+
+/* Is the element read so far the address `name`? */
+static bool element_is(const struct list_reader *list, struct span name)
+{
+    struct address shown = { 0 }, meant = { 0 };
+    return element_parse(list, &meant) == STATUS_OK && address_parse(name, list->allow, &shown) == STATUS_OK
+           && address_eq_case(&shown, &meant);
+}
+
 /* "<address>". A name before it that looks like an address ("anna@a.org <anna@a.org>") has to be the same one. */
 static enum status angle_read(struct list_reader *list)
 {
-    char name[ADDRESS_MAX];
-    size_t name_n = 0;
-    struct address shown = { 0 }, meant = { 0 };
+    char text[ADDRESS_MAX];
+    struct span name = SPAN_NONE;
     if (list->has_at) {
+        struct address shown = { 0 };
         enum status status = element_parse(list, &shown);
         if (status != STATUS_OK)
             return status;
-        name_n = address_canonical(&shown, name).n;
+        name = address_canonical(&shown, text);
     }
     element_start(list);
     list->in_angle = true;
-    token_next(list);
-    enum status status = STATUS_OK;
-    if (list->token == TOKEN_SPECIAL && list->word.p[0] == '@')
-        status = list_route_skip(list);
-    for (; status == STATUS_OK && !(list->token == TOKEN_SPECIAL && list->word.p[0] == '>'); token_next(list)) {
-        if (list->token == TOKEN_END || list->token == TOKEN_BAD)
-            return STATUS_SYNTAX;
-        if (list->token != TOKEN_SPECIAL)
-            status = word_add(list);
-        else if (list->word.p[0] == '.' || list->word.p[0] == '@')
-            status = list->word.p[0] == '.' ? dot_add(list) : at_add(list);
-        else
-            status = STATUS_SYNTAX;
-    }
-    if (status == STATUS_OK && name_n) {
-        status = element_parse(list, &meant);
-        if (status == STATUS_OK) {
-            struct address again = { 0 };
-            if (address_parse(span_of(name, name_n), list->allow, &again) != STATUS_OK || !address_eq_case(&again, &meant))
-                status = STATUS_SYNTAX;
-        }
-    }
+    enum status status = angle_words(list);
+    if (status == STATUS_OK && name.n && !element_is(list, name))
+        status = STATUS_SYNTAX;
     if (status == STATUS_OK)
         status = element_end(list);
     list->in_angle = false;

@@ -118,7 +118,7 @@ static const struct meaning {
     { 6, ANY, "The recipient's server cannot handle the format of the message.",
       "Send it as plain text or with other attachments." },
     { 7, 1, "The recipient's server refuses to take this message from you.",
-      "Its own words below may say why. Change the message, reach the recipient in another way, or ask your administrator." },
+      "Its own words may say why. Change the message, reach the recipient in another way, or ask your administrator." },
     { 7, 2, "Only certain people may send to this mailing list.", "Ask the owner of the list." },
     { 7, 4, "The connection would not have been as safe as it has to be.",
       "Ask your administrator, who needs the technical details below." },
@@ -131,9 +131,9 @@ static const struct meaning {
     { 7, 27, "The domain of the sender's address receives no messages, so its mail is refused.",
       "Use another sender's address, or ask your administrator." },
     { 7, ANY, "The recipient's server refused the message by its rules.",
-      "Its own words below may say why. Change the message, reach the recipient in another way, or ask your administrator." },
+      "Its own words may say why. Change the message, reach the recipient in another way, or ask your administrator." },
     { ANY, ANY, "The recipient's server did not take the message.",
-      "Its own words below may say why. If they do not help, ask your administrator." },
+      "Its own words may say why. If they do not help, ask your administrator." },
 };
 
 static const struct meaning *meaning_find(struct status_code code)
