@@ -164,7 +164,7 @@ static void log_accepted(const struct transaction *transaction)
              LOG_SPAN("to", buf_span(&to)), LOG_INT("recipients", intake->recipient_count), LOG_SIZE(intake->octets),
              LOG_STR("client", session ? session->address : ""),
              LOG_SPAN("helo", session ? smtp_server_helo(&session->server) : SPAN_NONE),
-             LOG_SPAN("account", session ? session_account(session) : SPAN_NONE),
+             LOG_SPAN("account", session ? session_account(session) : buf_span(&transaction->waiting)),
              LOG_BOOL("tls", session && session->server.secured), LOG_BOOL("gone", !session),
              LOG_INT("ms", loop_now_ms(smtpd->loop) - transaction->began_ms));
 }

@@ -42,13 +42,15 @@ static void leave_transaction(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     if (transaction && transaction->storing) {
+        buf_clear(&transaction->waiting);
+        buf_add(&transaction->waiting, session_account(session)); /* for the log */
         transaction->session = NULL;
         session->transaction = NULL;
     } else
         transaction_end(transaction);
 }
 
-/* The session is freed in the next turn: whoever calls us may still hold it. */
+/* The session is freed at the end of this turn: whoever calls us may still hold it. */
 static void finish(struct session *session, const char *why)
 {
     if (session->over)
@@ -57,7 +59,8 @@ static void finish(struct session *session, const char *why)
     session->over = true;
     asking_cancel(&session->smtpd->asking, &session->question);
     leave_transaction(session);
-    loop_timer_set(&session->timer, 0);
+    loop_timer_stop(&session->timer);
+    loop_later(&session->gone);
 }
 
 static void session_free(struct session *session)
@@ -67,6 +70,7 @@ static void session_free(struct session *session)
     leave_transaction(session);
     stream_free(session->stream);
     loop_timer_stop(&session->timer);
+    loop_task_cancel(&session->gone);
     clients_leave(&smtpd->clients, session->client);
     list_remove(&session->link);
     smtpd->session_count--;
@@ -76,6 +80,8 @@ static void session_free(struct session *session)
     free(session);
     smtpd->on_session_end(smtpd);
 }
+
+static void on_gone(struct loop_task *task) { session_free(CONTAINER(task, struct session, gone)); }
 
 /* What was said is still sent; the client may be talking yet. */
 static void hang_up(struct session *session, const char *why)
@@ -169,10 +175,6 @@ static void on_due(struct loop_timer *timer)
     int64_t now = loop_now_ms(session->smtpd->loop);
     struct smtp_server *server = &session->server;
     bool ours = server->waiting != SMTP_EVENT_MORE || session->stalled; /* we owe an answer, not the client */
-    if (session->over) {
-        session_free(session);
-        return;
-    }
     if (!session->greeted && !session->shaking && !session->proxy && now < session->active_ms + settings->idle_ms) {
         greet(session);
         return;
@@ -213,8 +215,13 @@ static void on_question_answer(struct question *question, const struct answer *a
 static void on_close(struct session *session, enum smtp_close why)
 {
     flush(session);
-    if (!session->over)
-        hang_up(session, smtp_close_text(why));
+    if (session->over)
+        return;
+    if (why == SMTP_CLOSE_QUIT) { /* it has said its last word: nothing to wait for */
+        stream_close(session->stream);
+        session->stream = NULL;
+    }
+    hang_up(session, smtp_close_text(why));
 }
 
 /* Acts on one event. False: nothing more at present. */
@@ -455,6 +462,7 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
     smtpd->session_count++;
     smtp_server_init(&session->server, &config->smtp, 0);
     loop_timer_init(smtpd->loop, &session->timer, on_due);
+    loop_task_init(smtpd->loop, &session->gone, on_gone);
     session->active_ms = loop_now_ms(smtpd->loop);
     set_client(session, peer);
     look_at(session, session->active_ms + session_settings(session)->idle_ms);

@@ -14,7 +14,8 @@ struct transaction {
     struct intake intake;
     struct big *big;              /* a large one on its way into a file of its own */
     struct buf envid;
-    struct buf waiting;           /* the recipient that directory is asked about: address, then ORCPT */
+    struct buf waiting;           /* the recipient that directory is asked about: address, then ORCPT; without a
+                                   * session: its account */
     size_t waiting_address;       /* octets of its address */
     unsigned waiting_notify;
     uint64_t id;
@@ -33,6 +34,7 @@ struct session {
     struct stream *stream;        /* NULL once it is given away */
     struct smtp_server server;
     struct loop_timer timer;
+    struct loop_task gone;        /* frees the session once it is over */
     struct question question;
     struct transaction *transaction; /* NULL outside */
     struct client *client;
