@@ -1,5 +1,6 @@
 /* The start: the checkpoint, then the journal's segments in the order in which they were taken. */
 #include "spool/journal_priv.h"
+#include "spool/store_priv.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -45,8 +46,10 @@ static enum status read_checkpoint(struct replay *replay)
         status = spool_scan_run(&scan);
     ops->close(ops, scan.fd);
     replay->from_checkpoint = false;
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         journal->replay_from = scan.segment.sequence;
+        store_raise_sequence(journal->store, scan.segment.sequence);
+    }
     if (status == STATUS_DENIED)
         spool_store_report(journal->store, CHECKPOINT_NAME, "written by a newer version of goniec");
     else if (status == STATUS_DAMAGED || (status == STATUS_OK && !replay->whole && !replay->refused))

@@ -53,6 +53,11 @@ void store_drop(struct spool_store *store, struct entry *entry)
     free(entry);
 }
 
+void store_raise_sequence(struct spool_store *store, uint64_t sequence)
+{
+    store->sequence = MAX(store->sequence, sequence);
+}
+
 static void set_defaults(struct spool_store_settings *settings)
 {
     if (!settings->segment_octets)

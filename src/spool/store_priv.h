@@ -51,6 +51,10 @@ MUST_CHECK enum status store_add(struct spool_store *store, const struct spool_s
                                  struct entry **ret);
 void store_drop(struct spool_store *store, struct entry *entry);
 
+/* Segments taken from now on come after `sequence`, which a checkpoint names: the description of the segment that had
+ * it may not have reached the disk. */
+void store_raise_sequence(struct spool_store *store, uint64_t sequence);
+
 /* store_open.c */
 MUST_CHECK enum status store_open_directory(struct spool_store *store, const char *path);
 /* store_make.c */
