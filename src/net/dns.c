@@ -220,6 +220,10 @@ static enum status set_resolvers(struct ub_ctx *context, const struct dns_settin
         return complain(error, room, "/etc/resolv.conf", result);
     if (settings->hosts)
         ub_ctx_hosts(context, NULL); /* a missing file is no error */
+    /* libunbound says itself that nothing exists under "test" (RFC 6761 section 6.2); whole networks are rehearsed
+     * there, and the resolvers we were told of know best. Last, because it ends the configuration. */
+    if (settings->system || settings->count > 0)
+        ub_ctx_zone_remove(context, "test.");
     return STATUS_OK;
 }
 
