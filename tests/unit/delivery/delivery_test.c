@@ -2,6 +2,7 @@
 #include "test.h"
 #include "delivery/delivery.h"
 #include "delivery/session.h"
+#include "name_server.h"
 #include "net/listen.h"
 #include "net/tls.h"
 #include "spool/log.h"
@@ -184,6 +185,7 @@ struct house {
     struct channel *queue;
     struct spool_log store;
     struct server server, other;
+    struct name_server names;
     struct buf said;          /* what the queue was told, one line each */
     unsigned credits, outcomes;
 };
@@ -231,6 +233,15 @@ static void on_gone(void *arg, struct channel *channel, enum status why)
     fail_msg("the channel ended: %s", status_text(why));
 }
 
+static const struct name_row name_rows[] = {
+    { "first.test", DNS_MX, "10 dead.test,20 live.test" }, { "dead.test", DNS_A, "127.0.0.3" },
+    { "live.test", DNS_A, "127.0.0.1" },                   { "live.test", DNS_AAAA, "!" },
+    { "lone.test", DNS_A, "127.0.0.1" },                   { "null.test", DNS_MX, "0 " },
+    { "dry.test", DNS_MX, "10 dry.test" },                 { "dry.test", DNS_A, "" },
+    { "slow.test", DNS_MX, "!" },                          { "lost.test", DNS_MX, "10 lost.test" },
+    { "lost.test", DNS_A, "!" },
+};
+
 static void house_open(struct house *house, const char *more)
 {
     static const struct channel_events events = { on_word, on_gone };
@@ -238,18 +249,21 @@ static void house_open(struct house *house, const char *more)
     log_init(&house->log, -1, "delivery", LOG_DEBUG);
     server_open(&house->server, house->loop, "250-there\r\n250 PIPELINING");
     server_open(&house->other, house->loop, "250 there");
+    name_server_open(&house->names, house->loop, name_rows, ARRAY_LEN(name_rows));
 
-    char text[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT];
+    char text[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT], resolver[NET_ADDRESS_TEXT];
+    net_address_text(&house->names.at, resolver);
     AUTO(buf_done) struct buf settings = BUF_EMPTY(1u << 16);
     net_address_text(&house->server.at, text);
     net_address_text(&house->other.at, other);
-    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: [127.0.0.1:1] }\nroutes:\n"
+    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: ['%s'] }\ndelivery: { port: %u, ip: %s }\nroutes:\n"
                "- { domain: gone.example, via: discard }\n- { domain: no.example, via: reject, text: Not here }\n"
                "- { domain: keep.example, via: catch }\n- { domain: other.example, via: 'smtp://%s' }\n"
                "- { domain: lmtp.example, via: 'lmtp://%s' }\n- { domain: self.example, via: 'smtp://127.0.0.1:9' }\n"
                "- { domain: login.test, via: 'smtp://u:p@%s' }\n- { domain: lax.test, via: 'smtp://%s', user: u, password: p, tls: required }\n"
                "- { domain: dead.example, via: 'smtp://127.0.0.1:1' }\n- { domain: '*.example', via: 'smtp://%s' }\n"
-               "listen: [ { address: '127.0.0.1:9', service: relay } ]\n%s", other, text, text, text, text, more);
+               "listen: [ { address: '127.0.0.1:9', service: relay } ]\n%s", resolver, net_address_port(&house->server.at),
+               more[0] ? "both" : "ipv4", other, text, text, text, text, more);
     struct conf_faults faults;
     conf_faults_init(&faults, "test");
     struct delivery_config *config;
@@ -285,6 +299,7 @@ static void house_close(struct house *house)
         loop_turn(house->loop, 1);
     server_close(&house->server);
     server_close(&house->other);
+    name_server_close(&house->names);
     spool_log_done(&house->store);
     buf_done(&house->said);
     log_done(&house->log);
@@ -449,6 +464,55 @@ static void leases_of_what_is_not_there_are_given_back(void **state)
     house_close(&house);
 }
 
+static void resolve(struct house *house, uint64_t token, const char *domain)
+{
+    struct lease_resolve resolve = { .token = token, .domain = span_str(domain), .route = SPAN("") };
+    lease_resolve_put(channel_begin(house->queue, LEASE_RESOLVE), &resolve);
+    assert_int_equal(channel_end(house->queue), STATUS_OK);
+}
+
+static void mail_goes_by_mx(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    lease(&house, 1, "first.test", 1, false, BODY, 0);
+    wait_for(&house, 1, "lease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    buf_clear(&house.said);
+    lease(&house, 2, "lone.test", 1, false, BODY, 0);
+    wait_for(&house, 2, "lease 2 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    buf_clear(&house.said);
+    lease(&house, 3, "dry.test", 1, false, BODY, 0);
+    wait_for(&house, 3, "lease 3 trouble 0\n0 failed 0 5.4.4 the host dry.test has no address\n");
+    buf_clear(&house.said);
+    lease(&house, 4, "lost.test", 1, false, BODY, 0);
+    wait_for(&house, 4, "lease 4 trouble 1\n0 deferred 0 4.4.3 cannot find the address of lost.test: the name servers failed\n");
+    buf_clear(&house.said);
+    lease(&house, 5, "[127.0.0.1]", 1, false, BODY, 0);
+    wait_for(&house, 5, "lease 5 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    house_close(&house);
+}
+
+static void the_queue_learns_sites(void **state)
+{
+    static const struct {
+        const char *domain, *said;
+    } asked[] = {
+        { "first.test", "resolved 1 0 mx:dead.test,live.test \n" },
+        { "lone.test", "resolved 2 0 mx:lone.test \n" },
+        { "null.test", "resolved 3 2  the domain null.test takes no mail\n" },
+        { "missing.test", "resolved 4 2  the domain missing.test does not exist\n" },
+        { "slow.test", "resolved 5 1  cannot find the mail servers of slow.test: the name servers failed\n" },
+    };
+    struct house house;
+    house_open(&house, "");
+    for (unsigned i = 0; i < ARRAY_LEN(asked); i++) {
+        buf_clear(&house.said);
+        resolve(&house, i + 1, asked[i].domain);
+        wait_for(&house, i + 1, asked[i].said);
+    }
+    house_close(&house);
+}
+
 static struct tls_server *make_tls(void)
 {
     AUTO(buf_done) struct buf certificate = BUF_EMPTY(1u << 16);
@@ -535,6 +599,8 @@ int main(void)
         cmocka_unit_test(too_many_recipients_go_in_two),
         cmocka_unit_test(a_large_message_comes_whole),
         cmocka_unit_test(leases_of_what_is_not_there_are_given_back),
+        cmocka_unit_test(mail_goes_by_mx),
+        cmocka_unit_test(the_queue_learns_sites),
         cmocka_unit_test(tls_is_used_where_it_is_offered),
         cmocka_unit_test(broken_tls_is_done_without),
         cmocka_unit_test(a_login_wants_a_good_certificate),
