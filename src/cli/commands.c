@@ -35,7 +35,7 @@ const struct command commands[] = {
       spool_main, false },
     { "trace", "ID-or-address [--last=N] [--json] [--config FILE]", "tell the story of a message in plain words",
       "Takes the id of a message, or an address (login, sender or recipient) and tells of its latest 10 messages.\n"
-      "Reads the event log and its rotated files.\n",
+      "Reads the event log with its rotated files, and asks the running queue what is still waiting.\n",
       trace_main, false },
     { "sink", "[--listen ADDRESS:PORT] ...", "a receiving server for tests: count, keep, refuse or delay mail",
       NULL,

@@ -13,6 +13,7 @@ void story_done(struct story *story)
 {
     json_decref(story->events);
     json_decref(story->reports);
+    json_decref(story->now);
     *story = (struct story){ 0 };
 }
 

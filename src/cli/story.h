@@ -11,6 +11,7 @@ struct story {
     uint64_t id;        /* 0: of no message, but of lines chosen otherwise */
     json_t *events;     /* array, in order of time */
     json_t *reports;    /* array of id texts: reports about the message */
+    json_t *now;        /* what the queue says of it (wire/control.h: M); NULL: nothing, or was not asked */
     uint64_t broken;    /* lines that were no JSON */
 };
 
@@ -22,5 +23,7 @@ void story_add(void *story, struct span line);
 /* Sorts; after the last story_add(). */
 void story_finish(struct story *story);
 
+/* Was every recipient reached, or given up, as far as the log knows? */
+bool story_is_over(const struct story *story);
 /* Appends the story for people. `indent` blanks in front of every line. */
 void story_text(const struct story *story, unsigned indent, struct buf *ret);

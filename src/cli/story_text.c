@@ -422,11 +422,65 @@ static int64_t ended(const struct story *story, int64_t *ret_all, bool *ret_done
     return count;
 }
 
+bool story_is_over(const struct story *story)
+{
+    int64_t all = 0;
+    bool done = false;
+    int64_t over = ended(story, &all, &done);
+    return done || (all > 0 && over >= all);
+}
+
+/* One recipient that the queue still has. */
+static void say_waiting(struct teller *t)
+{
+    const json_t *next = json_object_get(t->event, "next");
+    say_indent(t, 4);
+    say_field(t, "", "address", ": ");
+    say_field(t, "", "state", "");
+    if (json_is_integer(next)) {
+        say(t, ", next attempt ");
+        say_moment(t, json_integer_value(next));
+    } else {
+        say_field(t, ", next attempt ", "next", "");
+    }
+    say_field(t, ", attempts so far: ", "attempts", "");
+    say_field(t, "; held by ", "held_by", "");
+    say_field(t, ": ", "why", "");
+    say_field(t, "; sent by the route ", "route", "");
+    if (has(t, "text") || has(t, "code"))
+        say_below(t, "Last time");
+    if (has(t, "text") || has(t, "code"))
+        say_field(t, " ", "host", "");
+    say_field(t, ": ", "code", "");
+    say_field(t, " ", "text", "");
+    say(t, "\n");
+}
+
+static void say_now(struct teller *t)
+{
+    size_t i;
+    json_t *recipient;
+    say_indent(t, 2);
+    say(t, "Now in the queue:\n");
+    json_array_foreach(json_object_get(t->story->now, "recipients"), i, recipient) {
+        t->event = recipient;
+        say_waiting(t);
+    }
+    if (json_is_true(json_object_get(t->story->now, "more"))) {
+        say_indent(t, 4);
+        say(t, "... and more of them\n");
+    }
+}
+
 static void story_end(struct teller *t)
 {
     int64_t all = 0;
     bool done = false;
     int64_t over = ended(t->story, &all, &done);
+    if (t->story->now) {
+        say_now(t);
+        return;
+    }
     if (done || all == 0)
         return;
     say_indent(t, 12);

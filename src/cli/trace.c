@@ -1,4 +1,5 @@
 #include "cli/trace.h"
+#include "cli/ask.h"
 #include "cli/common.h"
 #include "cli/history.h"
 #include "cli/story.h"
@@ -12,6 +13,8 @@
 
 struct trace {
     struct history history;
+    const char *run_dir;
+    const char *silent; /* why the queue is not asked any more; NULL: it answers */
     json_t *messages;   /* for --json */
     json_t *refused;    /* events, for --json */
     size_t told;
@@ -62,16 +65,30 @@ static void tell_plain(struct trace *trace, const struct story *story, const cha
             tell_report(trace, json_string_value(report));
 }
 
+/* What the running queue knows of the message, if it has it. */
+static json_t *ask_now(struct trace *trace, const char *name)
+{
+    json_t *request = ask_about("show", name);
+    json_t *answer = trace->silent ? NULL : ask_queue(trace->run_dir, request, &trace->silent);
+    json_t *now = json_incref(json_array_get(json_object_get(answer, "messages"), 0));
+    json_decref(request);
+    json_decref(answer);
+    return now;
+}
+
 /* False: nothing is known of it. */
 static bool tell(struct trace *trace, uint64_t id)
 {
     char name[ID_TEXT_SIZE];
     struct story story = { 0 };
-    bool known = story_read(trace, id, &story) == STATUS_OK && json_array_size(story.events) > 0;
     id_text(id, name);
+    bool known = story_read(trace, id, &story) == STATUS_OK;
+    if (known && !story_is_over(&story))
+        story.now = ask_now(trace, name);
+    known = known && (json_array_size(story.events) > 0 || story.now);
     if (known && trace->json)
-        json_array_append_new(trace->messages, json_pack("{s:s, s:O, s:O}", "id", name, "events", story.events,
-                                                         "reports", story.reports));
+        json_array_append_new(trace->messages, json_pack("{s:s, s:O, s:O, s:O?}", "id", name, "events", story.events,
+                                                         "reports", story.reports, "queue", story.now));
     else if (known)
         tell_plain(trace, &story, name);
     trace->told += known;
@@ -167,6 +184,18 @@ static bool last_take(int *argc, char **argv, size_t *ret)
     return good;
 }
 
+/* Without a log there is still the queue. */
+static void open_history(struct trace *trace, const char *path)
+{
+    if (strcmp(path, "-") == 0) {
+        common_complain("the event log goes to the standard error (setting log.file): only the queue is asked");
+        return;
+    }
+    enum status status = history_open(&trace->history, path);
+    if (status != STATUS_OK)
+        common_complain("%s: %s", path, status == STATUS_IO ? strerror(errno) : "there is no event log yet");
+}
+
 int trace_main(int argc, char **argv)
 {
     struct trace trace = { 0 };
@@ -183,16 +212,11 @@ int trace_main(int argc, char **argv)
         return COMMON_FAILED;
     const char *path = common_root(conf)->common.log.file.p;
     trace.json = options.json;
+    trace.run_dir = common_root(conf)->common.run_dir.p;
     trace.messages = json_array();
     trace.refused = json_array();
-    enum status status = strcmp(path, "-") == 0 ? STATUS_DENIED : history_open(&trace.history, path);
-    int exit_status = COMMON_FAILED;
-    if (status == STATUS_DENIED)
-        common_complain("the event log goes to the standard error (setting log.file): there is no file to read");
-    else if (status != STATUS_OK)
-        common_complain("%s: %s", path, status == STATUS_IO ? strerror(errno) : "there is no event log yet");
-    else
-        exit_status = trace_run(&trace, argv[1], most);
+    open_history(&trace, path);
+    int exit_status = trace_run(&trace, argv[1], most);
     history_close(&trace.history);
     conf_free(conf);
     json_decref(trace.messages);

@@ -82,6 +82,24 @@ static void test_other_names(void **state)
     story_done(&story);
 }
 
+static void test_now(void **state)
+{
+    AUTO(buf_done) struct buf text = BUF_EMPTY(1u << 20);
+    struct story story;
+    assert_int_equal(story_init(&story, 1), STATUS_OK);
+    story_add(&story, span_str(lines[1]));
+    story.now = json_loads("{\"recipients\": [{\"address\": \"x@y\", \"state\": \"waiting\", \"next\": 1795443907000, \"attempts\": 2,"
+                           "\"code\": 451, \"text\": \"later\\u001b\", \"host\": \"mx\"}, 5, {}], \"more\": true}", 0, NULL);
+    assert_false(story_is_over(&story));
+    story_finish(&story);
+    story_text(&story, 0, &text);
+    assert_non_null(strstr(buf_cstr(&text), "  Now in the queue:\n"
+        "    x@y: waiting, next attempt Mon 23 Nov 14:25:07, attempts so far: 2\n"
+        "            Last time mx: 451 later?\n"));
+    assert_non_null(strstr(buf_cstr(&text), "    ... and more of them\n"));
+    story_done(&story);
+}
+
 static void test_hostile_words(void **state)
 {
     AUTO(buf_done) struct buf text = BUF_EMPTY(1u << 20);
@@ -104,6 +122,7 @@ static void test_hostile_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_story), cmocka_unit_test(test_other_names),
+                                        cmocka_unit_test(test_now),
                                         cmocka_unit_test(test_hostile_words) };
     setenv("TZ", "UTC", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
