@@ -2,6 +2,7 @@
 #include "cli/account.h"
 #include "cli/common.h"
 #include "cli/load.h"
+#include "cli/queue.h"
 #include "cli/server.h"
 #include "cli/settings.h"
 #include "cli/sink.h"
@@ -29,6 +30,12 @@ const struct command commands[] = {
       stop_main, false },
     { "account", "VERB ...", "who may log in, and as whom they may send",
       NULL, account_main, false },
+    { "status", "[--json] [--config FILE]", "what waits, where to, and how it goes",
+      "Asks the running server: how much is queued and in which state, which sites have the most to do or cannot be\n"
+      "reached, and how much room the disk has.\n",
+      status_main, false },
+    { "queue", "VERB ...", "list, show, hold, release, retry, reroute or delete what waits",
+      NULL, queue_command_main, false },
     { "spool", "verify [--config FILE] [--json] [DIR]", "read the spool through and look for damage",
       "Reads every record of the spool directory (of the settings, or DIR, which may be a copy) and checks it;\n"
       "changes nothing, and may run beside the server. Exit status 1 when there is any fault.\n",

@@ -122,6 +122,10 @@ static void on_start(void *arg)
         start_failed(role, "the spool cannot be used");
         return;
     }
+    if (control_open(role) != STATUS_OK) {
+        start_failed(role, "the control socket cannot be opened");
+        return;
+    }
     role->started = true;
     writers_begin(role);
     deliveries_begin(role);
@@ -181,7 +185,8 @@ int queue_main(void)
     loop_timer_init(role->process.loop, &role->due, on_due);
     loop_hook_add(role->process.loop, &role->turn, on_turn);
     int exit_status = process_run(&role->process);
-    disk_stop(role); /* first: until then its thread reads what the others own */
+    control_close(role);
+    disk_stop(role); /* before the rest: until then its thread reads what the others own */
     compact_close(role);
     checkpoints_close(role);
     reports_close(role);

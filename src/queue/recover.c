@@ -135,9 +135,11 @@ static bool share_apply(struct queue *queue, struct queue_share *share, const st
         break;
     case QUEUE_ENTRY_RELEASED:
         queue_share_release(queue, share);
+        share->retry_ms = 0;
         break;
     case QUEUE_ENTRY_REROUTED:
         reroute(queue, share, entry->route);
+        share->retry_ms = 0;
         break;
     default:
         break;

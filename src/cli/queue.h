@@ -1,0 +1,5 @@
+/* cli/queue.h -- `goniec queue list|show|hold|release|retry|reroute|delete` and `goniec status`. */
+#pragma once
+
+int queue_command_main(int argc, char **argv);
+int status_main(int argc, char **argv);

@@ -1,0 +1,43 @@
+/* queue/control_priv.h -- the operator's socket: control.c moves lines, control_work.c does what they ask,
+ * control_tell.c puts messages and the queue's state into words. */
+#pragma once
+#include "queue/filter.h"
+#include "queue/role_priv.h"
+#include "wire/control.h"
+
+enum control_op { CONTROL_STATUS, CONTROL_LIST, CONTROL_SHOW, CONTROL_HOLD, CONTROL_RELEASE, CONTROL_RETRY,
+                  CONTROL_DELETE, CONTROL_REROUTE, CONTROL_OP_COUNT };
+
+struct control_client {
+    struct list link;
+    struct queue_role *role;
+    struct loop_fd fd;
+    struct loop_task step;
+    struct buf in, out;
+    size_t sent;                 /* of `out` */
+    char who[QUEUE_WHO_MAX];     /* whom the kernel says it is */
+    bool ending;                 /* it has said everything */
+    /* the request in hand */
+    json_t *request;             /* NULL: none */
+    enum control_op op;
+    struct filter filter;
+    const char *why, *via;       /* borrowed from the request */
+    uint64_t *ids;               /* of all messages when it began, oldest first */
+    size_t at, n;
+    uint64_t limit, shown, messages, recipients, busy;
+};
+
+/* -- control.c -- */
+void client_say(struct control_client *client, json_t *line); /* takes the reference */
+
+/* -- control_work.c -- */
+/* Begins what the line asks for. */
+void control_begin(struct control_client *client, struct span line);
+/* Some more of it. True: there is more to do. */
+bool control_step(struct control_client *client);
+void control_end(struct control_client *client);
+
+/* -- control_tell.c -- */
+json_t *control_status(struct queue_role *role);
+json_t *control_message(struct queue_role *role, const struct queue_message *message, const struct filter *filter,
+                        const struct spool_message *record, size_t recipients_most);
