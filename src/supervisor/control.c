@@ -138,7 +138,7 @@ static struct listener *listen_at(struct control *control, const struct plan *pl
     return listener;
 }
 
-bool control_open(struct supervisor *supervisor, struct conf_faults *faults)
+bool supervisor_control_open(struct supervisor *supervisor, struct conf_faults *faults)
 {
     struct plan *plan = supervisor->plan;
     const struct span *run_dir = &plan->settings->common.run_dir;
@@ -161,7 +161,7 @@ bool control_open(struct supervisor *supervisor, struct conf_faults *faults)
     return supervisor->control != NULL;
 }
 
-void control_close(struct supervisor *supervisor)
+void supervisor_control_close(struct supervisor *supervisor)
 {
     struct control *control = supervisor->control;
     if (!control)

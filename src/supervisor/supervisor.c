@@ -238,13 +238,13 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     supervisor->doors = supervisor_doors_open(supervisor->plan, NULL, processes, faults);
     supervisor->tickets.count = 1;
     tls_random(supervisor->tickets.keys[0], sizeof supervisor->tickets.keys[0]);
-    return supervisor->doors && open_loop(supervisor, faults) && control_open(supervisor, faults) &&
+    return supervisor->doors && open_loop(supervisor, faults) && supervisor_control_open(supervisor, faults) &&
            start_children(supervisor, faults);
 }
 
 static void close_all(struct supervisor *supervisor)
 {
-    control_close(supervisor);
+    supervisor_control_close(supervisor);
     for (unsigned i = 0; i < supervisor->child_count; i++) {
         child_kill(&supervisor->children[i]); /* none is left after a stop; after a failed start some are */
         child_done(&supervisor->children[i]);

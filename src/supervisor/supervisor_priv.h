@@ -78,5 +78,5 @@ void reload_answer(struct child *child, struct span fault); /* READY, FAILED or 
 void reload_cancel(struct supervisor *supervisor);          /* a stop came between */
 
 /* --- control.c --- */
-MUST_CHECK bool control_open(struct supervisor *supervisor, struct conf_faults *faults);
-void control_close(struct supervisor *supervisor); /* answers those who wait for the stop, then removes the socket */
+MUST_CHECK bool supervisor_control_open(struct supervisor *supervisor, struct conf_faults *faults);
+void supervisor_control_close(struct supervisor *supervisor); /* answers those who wait for the stop, then removes the socket */
