@@ -172,6 +172,8 @@ static void compose(struct load_session *session)
                load->date, options->run, session->number, options->name);
     buf_printf(header, "X-Load-Id: %" PRIu64 "-%" PRIu64 "-%" PRId64 "\r\n\r\n", options->run, session->number, time_mono_us());
     session->body_n = options->size > header->n ? MIN(options->size - header->n, load->body.n) : 0;
+    if (session->body_n && load->body.p[load->body.n - session->body_n] == '\n')
+        session->body_n--; /* a LF without its CR is no end of a line */
     session->body_sent = 0;
 }
 
