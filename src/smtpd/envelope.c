@@ -27,14 +27,30 @@ static bool ask_sender(struct session *session, struct span sender)
     return asking_may_send(&session->smtpd->asking, &session->question, &ask);
 }
 
+/* MAIL is good, if there is room. A queue that is just starting (again) is waited for a while: the client need not know. */
+void envelope_begin(struct session *session)
+{
+    enum status status = store_check(&session->smtpd->store);
+    int64_t now = loop_now_ms(session->smtpd->loop);
+    if (status == STATUS_DENIED && session->transaction) {
+        if (!session->waits_store)
+            session->asked_ms = now;
+        session->waits_store = now < session->asked_ms + session_settings(session)->queue_wait_ms;
+        if (session->waits_store)
+            return;
+    }
+    session->waits_store = false;
+    if (status == STATUS_OK) {
+        smtp_server_accept(&session->server);
+        return;
+    }
+    session_refuse_store(session, "MAIL", status);
+    transaction_end(session->transaction);
+}
+
 void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
 {
     struct smtpd *smtpd = session->smtpd;
-    enum status status = store_check(&smtpd->store);
-    if (status != STATUS_OK) {
-        session_refuse_store(session, "MAIL", status);
-        return;
-    }
     char room[ADDRESS_MAX];
     struct span sender = address_canonical(&mail->from, room);
     bool full = smtpd->held >= (uint64_t)session_settings(session)->max_memory;
@@ -47,7 +63,7 @@ void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
     /* The null sender is nobody's name: read receipts must carry it. From: is asked about all the same. */
     bool must_ask = session->account && sender.n > 0;
     if (!must_ask)
-        smtp_server_accept(&session->server);
+        envelope_begin(session);
     else if (!ask_sender(session, sender)) {
         session_refuse(session, "MAIL", SPAN_NONE, 451, STATUS_CODE(4, 3, 0), LATER);
         transaction_end(transaction);
@@ -57,7 +73,7 @@ void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
 void envelope_on_sender_answer(struct session *session, const struct answer *answer)
 {
     if (answer->kind == ANSWER_VERDICT && answer->result == VERDICT_YES) {
-        smtp_server_accept(&session->server);
+        envelope_begin(session);
         return;
     }
     if (answer->kind == ANSWER_VERDICT && answer->result == VERDICT_NO)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define DOORS_WAIT_MS 10000 /* how long the first opening waits for queue and directory */
+
 /* A listening socket that was sent and waits for START or RELOAD. */
 struct waiting_door {
     struct list link;
@@ -15,7 +17,9 @@ struct role_state {
     struct process process;
     struct smtpd smtpd;
     struct smtpd_config *next;   /* sent, not yet in force */
-    struct loop_timer deadline;  /* of a drain */
+    struct loop_timer deadline;  /* of a drain; before the doors open: of the waiting for queue and directory */
+    bool wants_doors;            /* START or RELOAD came, the doors are not open yet */
+    bool was_open;
     unsigned char ticket_secret[TLS_TICKET_SECRET];
     size_t ticket_secret_n;
     struct list waiting_doors;
@@ -85,28 +89,13 @@ static enum status open_doors(struct role_state *state, struct doors *fresh)
     return status;
 }
 
-static void on_mechanisms(void *arg, struct span names)
+static void open_or_fail(struct role_state *state)
 {
-    struct role_state *state = arg;
-    smtpd_config_set_mechanisms(&state->smtpd.configs, names);
-}
-
-/* START and RELOAD: what was sent before now holds. Sessions keep what they began with. */
-static void on_hold(void *arg)
-{
-    struct role_state *state = arg;
-    struct smtpd *smtpd = &state->smtpd;
     struct doors fresh;
-    if (smtpd->draining)
-        return;
-    if (state->next) {
-        smtpd_config_unref(smtpd->config);
-        smtpd->config = state->next;
-        state->next = NULL;
-    }
-    smtpd->log->least = (enum log_level)smtpd->config->root->common.log.level;
-    on_mechanisms(state, asking_mechanisms(&smtpd->asking));
     doors_init(&fresh);
+    state->wants_doors = false;
+    state->was_open = true;
+    loop_timer_stop(&state->deadline);
     enum status status = open_doors(state, &fresh);
     if (status == STATUS_OK) {
         doors_replace(&state->doors, &fresh);
@@ -115,6 +104,44 @@ static void on_hold(void *arg)
     }
     doors_close(&fresh);
     process_failed(&state->process, span_str(status_text(status)));
+}
+
+/* The first clients shall not hear "later" only because queue and directory take a moment longer to start than we: they
+ * wait in the socket, for a while. */
+static void open_when_ready(struct role_state *state)
+{
+    struct smtpd *smtpd = &state->smtpd;
+    bool ready = asking_mechanisms(&smtpd->asking).n > 0 && store_check(&smtpd->store) != STATUS_DENIED;
+    if (!state->wants_doors || smtpd->draining)
+        return;
+    if (ready || state->was_open)
+        open_or_fail(state);
+    else if (!loop_timer_runs(&state->deadline))
+        loop_timer_set(&state->deadline, DOORS_WAIT_MS);
+}
+
+static void on_mechanisms(void *arg, struct span names)
+{
+    struct role_state *state = arg;
+    smtpd_config_set_mechanisms(&state->smtpd.configs, names);
+    open_when_ready(state);
+}
+
+/* START and RELOAD: what was sent before now holds. Sessions keep what they began with. */
+static void on_hold(void *arg)
+{
+    struct role_state *state = arg;
+    struct smtpd *smtpd = &state->smtpd;
+    if (smtpd->draining)
+        return;
+    if (state->next) {
+        smtpd_config_unref(smtpd->config);
+        smtpd->config = state->next;
+        state->next = NULL;
+    }
+    smtpd->log->least = (enum log_level)smtpd->config->root->common.log.level;
+    state->wants_doors = true;
+    on_mechanisms(state, asking_mechanisms(&smtpd->asking));
 }
 
 static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
@@ -145,6 +172,10 @@ static void on_session_end(struct smtpd *smtpd) { leave_if_empty(CONTAINER(smtpd
 static void on_deadline(struct loop_timer *timer)
 {
     struct role_state *state = CONTAINER(timer, struct role_state, deadline);
+    if (!state->smtpd.draining) {
+        open_or_fail(state);
+        return;
+    }
     sessions_free(&state->smtpd);
     leave_if_empty(state);
 }
@@ -166,12 +197,18 @@ static void on_drain(void *arg)
 static void on_ending(void *arg) { sessions_lose_bodies(&((struct role_state *)arg)->smtpd); }
 static void on_ended(void *arg) { bigs_forget(&((struct role_state *)arg)->smtpd); }
 static void on_idle(void *arg) { leave_if_empty(arg); }
+static void on_begun(void *arg)
+{
+    struct role_state *state = arg;
+    open_when_ready(state);
+    sessions_store_ready(&state->smtpd);
+}
 
 /* -- the process -- */
 
 static void role_init(struct role_state *state)
 {
-    static const struct store_events store_events = { on_ending, on_ended, on_idle };
+    static const struct store_events store_events = { on_begun, on_ending, on_ended, on_idle };
     struct smtpd *smtpd = &state->smtpd;
     smtpd->loop = state->process.loop;
     smtpd->log = &state->process.log;

@@ -57,6 +57,7 @@ static void finish(struct session *session, const char *why)
         return;
     log_debug(session->smtpd->log, "disconnected", LOG_STR("client", session->address), LOG_STR("why", why));
     session->over = true;
+    session->waits_store = false;
     asking_cancel(&session->smtpd->asking, &session->question);
     leave_transaction(session);
     loop_timer_stop(&session->timer);
@@ -131,6 +132,8 @@ static int64_t next_look(const struct session *session, int64_t now)
     int64_t due = session->active_ms + settings->idle_ms;
     if (session->question.token && session->server.waiting != SMTP_EVENT_MORE)
         due = earlier(due, session->asked_ms + ASK_MS);
+    if (session->waits_store)
+        due = earlier(due, session->asked_ms + session_settings(session)->queue_wait_ms);
     if (session->transaction) {
         due = earlier(due, session->transaction->began_ms + settings->transaction_ms);
         if (is_receiving(session) && settings->minimum_rate > 0)
@@ -179,7 +182,9 @@ static void on_due(struct loop_timer *timer)
         greet(session);
         return;
     }
-    if (ours && session->question.token && now >= session->asked_ms + ASK_MS) {
+    if (session->waits_store) {
+        session_on_store(session);
+    } else if (ours && session->question.token && now >= session->asked_ms + ASK_MS) {
         asking_cancel(&session->smtpd->asking, &session->question);
         session->question.on_answer(&session->question, &(struct answer){ .kind = ANSWER_AWAY });
     } else if (!ours && now >= session->active_ms + settings->idle_ms) {
@@ -194,6 +199,14 @@ static void on_due(struct loop_timer *timer)
     }
     if (!session->over)
         set_timer(session);
+}
+
+void session_on_store(struct session *session)
+{
+    if (!session->waits_store || session->over)
+        return;
+    envelope_begin(session);
+    session_go_on(session);
 }
 
 /* -- events -- */
@@ -482,6 +495,12 @@ void sessions_drain(struct smtpd *smtpd)
         else if (!session->greeted)
             hang_up(session, "going down");
     }
+}
+
+void sessions_store_ready(struct smtpd *smtpd)
+{
+    for (LIST_EACH(link, &smtpd->sessions))
+        session_on_store(CONTAINER(link, struct session, link));
 }
 
 void sessions_free(struct smtpd *smtpd)

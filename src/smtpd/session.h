@@ -37,6 +37,7 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
                    const struct net_address *peer, struct client *client);
 /* Going down: who is idle is told so now, others after their message. */
 void sessions_drain(struct smtpd *smtpd);
+void sessions_store_ready(struct smtpd *smtpd); /* messages can be taken again */
 void sessions_free(struct smtpd *smtpd); /* at once */
 /* The queue died: large messages whose body files it owned cannot be taken any more. Before the log is freed, and after. */
 void sessions_lose_bodies(struct smtpd *smtpd);

@@ -49,6 +49,7 @@ struct session {
     bool proxy;                   /* a PROXY header must come first */
     bool greeted, shaking;        /* shaking: a TLS handshake is going on */
     bool running, stalled;        /* stalled: the disk must catch up before more is read */
+    bool waits_store;             /* MAIL is good, but the queue is away: since asked_ms */
     bool ended;                   /* the client sends no more, but may read */
     bool over;                    /* nothing more; freed when the stack is ours */
     char mechanism[SMTP_MECHANISM_MAX + 1];
@@ -74,6 +75,8 @@ void session_log_refused(struct session *session, const char *stage, struct span
 /* Answers and logs. */
 void session_refuse(struct session *session, const char *stage, struct span recipient, unsigned code,
                     struct status_code status, struct span text);
+/* The queue is there again, or has been waited for long enough. */
+void session_on_store(struct session *session);
 /* Refuses because of store_check(). */
 void session_refuse_store(struct session *session, const char *stage, enum status status);
 
@@ -82,6 +85,7 @@ void login_on_auth(struct session *session, const struct smtp_server_event *even
 void login_on_response(struct session *session, const struct smtp_server_event *event);
 void login_on_answer(struct session *session, const struct answer *answer);
 void envelope_on_mail(struct session *session, const struct smtp_mail *mail);
+void envelope_begin(struct session *session);
 void envelope_on_sender_answer(struct session *session, const struct answer *answer);
 void envelope_on_rcpt(struct session *session, const struct smtp_rcpt *rcpt);
 void envelope_on_recipient_answer(struct session *session, const struct answer *answer);

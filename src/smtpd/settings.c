@@ -35,6 +35,8 @@ static const struct conf_directive rows[] = {
     { "greeting-delay", CONF_TIME_MS, AT(greeting_delay_ms), "0", "0", "30s",
       "How long a client of a relay listener waits for the greeting. Who speaks before it is no mail server. Relay "
       "networks do not wait." },
+    { "queue-wait", CONF_TIME_MS, AT(queue_wait_ms), "10s", "0", "5min",
+      "How long MAIL waits for a queue that is just starting (again) before the client is told to come back (451)." },
     { "bare-newline", CONF_ENUM, AT(bare_newline), "refuse", NULL, NULL,
       "A CR or LF in a message that is not part of a CRLF: refuse the message, or fix it by making it a CRLF. Never "
       "passed on, since other servers could read it as the end of the message.", .words = bare_newline },

@@ -20,6 +20,7 @@ struct smtpd_settings {
     int64_t transaction_ms;
     int64_t minimum_rate;       /* octets per second; 0: none */
     int64_t greeting_delay_ms;
+    int64_t queue_wait_ms;
     int bare_newline;           /* enum smtpd_bare_newline */
     bool hide_client;
     bool login_without_tls;

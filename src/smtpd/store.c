@@ -45,6 +45,8 @@ static void begin_log(struct store *store)
     store->writer = spool_writer_new(store->loop, &(struct spool_writer_settings){ .ahead = 1 }, &events, store);
     if (!store->writer)
         log_error(store->log, "log-failed", LOG_STR("why", "out of memory or threads"));
+    else
+        store->events->on_begun(store->arg);
 }
 
 /* The queue is ready for us, and nothing of the log before is left. */

@@ -33,6 +33,7 @@ struct store {
 };
 
 struct store_events {
+    void (*on_begun)(void *arg);  /* messages can be taken */
     void (*on_ending)(void *arg); /* body files in hand are lost; their spool_body must be freed now */
     void (*on_ended)(void *arg);  /* the log is gone: no worker has anything of ours any more */
     void (*on_idle)(void *arg);   /* nothing waits for the disk any more */

@@ -136,7 +136,7 @@ static void test_troubles(void **state)
 {
     static struct house house;
     struct guest guest, other;
-    house_begin(&house, QUICK);
+    house_begin(&house, "smtpd: { login-without-tls: true, queue-wait: 0 }");
     relay_begin(&guest, &house);
     guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", "250 2.1.5 ");
     house_state(&house, false);
@@ -259,6 +259,25 @@ static void test_half_close(void **state)
     house_end(&house);
 }
 
+/* A queue that is only started anew is waited for: the client sees nothing but a pause. */
+static void test_queue_wait(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    house_begin(&house, "");
+    relay_begin(&guest, &house);
+    channel_free(house.queue);
+    house.queue = NULL;
+    guest_talks(&guest, &house, "NOOP\r\n", "250 ");
+    guest_says(&guest, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+    house_turn(&house);
+    house_queue(&house);
+    guest_hears(&guest, &house, "354 ");
+    guest_talks(&guest, &house, "a: b\r\n\r\n.\r\n", "queued as ");
+    guest_end(&guest);
+    house_end(&house);
+}
+
 /* Over big-body: into a file, whose contents and the record's headers make up the message. */
 static void test_large(void **state)
 {
@@ -347,7 +366,7 @@ int main(void)
         cmocka_unit_test(test_troubles),   cmocka_unit_test(test_large),  cmocka_unit_test(test_limits),
         cmocka_unit_test(test_reload_and_drain), cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_login_before_tls), cmocka_unit_test(test_transaction_time),
-        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_half_close), cmocka_unit_test(test_queue_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
