@@ -9,6 +9,8 @@
 #define CIPHERS_TLS12                                                                                             \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                     \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+/* AES-128 first: no weaker for any purpose of ours, and its SHA-256 makes handshakes and records cheaper. */
+#define CIPHERS_TLS13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define GROUPS "X25519:P-256:P-384"
 
 void tls_random(void *p, size_t n)
@@ -31,7 +33,7 @@ bool tls_context_harden(SSL_CTX *context, bool only_tls13, int least_version)
     /* An idle connection keeps no record buffers; writes may be tried again from another place. */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return SSL_CTX_set_min_proto_version(context, only_tls13 ? TLS1_3_VERSION : least_version) == 1 &&
-           SSL_CTX_set1_groups_list(context, GROUPS) == 1;
+           SSL_CTX_set_ciphersuites(context, CIPHERS_TLS13) == 1 && SSL_CTX_set1_groups_list(context, GROUPS) == 1;
 }
 
 /* -- which certificate -- */
