@@ -67,7 +67,8 @@ def test_failure(world):
     assert "the original" in original.as_string() and "its body" in original.as_string()
 
 
-@pytest.mark.parametrize("options,ret,whole", [(["RET=HDRS"], "", False), (["RET=FULL"], "", True), ([], "x" * 30000, False)])
+@pytest.mark.parametrize("options,ret,whole", [(["RET=HDRS"], "", False), (["RET=FULL"], "", True), ([], "x" * 30000, False)],
+                         ids=["headers", "full", "too-large"])
 def test_how_much_comes_back(world, options, ret, whole):
     house, remote = world
     send(house, [("bad@example.net", [])], MESSAGE + "".join(f"{ret[i:i + 70]}\r\n" for i in range(0, len(ret), 70)), options)

@@ -37,7 +37,7 @@ def world(tmp_path):
     house = House(tmp_path / "house", {
         "hostname": "mail.example.test",
         "dns": {"resolvers": [f"127.0.0.1:{dns.port}"]},
-        "delivery": {"port": remote.port, "connect-timeout": "2s"},
+        "delivery": {"port": remote.port, "connect": "2s"},
         "routes": [{"domain": "example.org", "via": f"smtp://127.0.0.1:{remote.port}"}],
     }, accounts=())
     with house:

@@ -8,8 +8,8 @@ from scripted import DROP, GARBAGE, STALL, Remote
 
 MESSAGE = "From: x@example.org\r\nTo: y@example.net\r\nSubject: test\r\n\r\nbody\r\n"
 
-SHORT = {"delivery": {"connect-timeout": "2s", "greeting-timeout": "2s", "helo-timeout": "2s", "mail-timeout": "2s",
-                      "rcpt-timeout": "2s", "data-timeout": "2s", "body-timeout": "2s", "end-timeout": "2s"}}
+SHORT = {"delivery": {step: "2s" for step in ("connect", "greeting", "ehlo", "mail", "rcpt", "data", "block", "end-of-data",
+                                               "rset", "quit")}}
 
 
 @pytest.fixture
