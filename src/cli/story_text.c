@@ -69,7 +69,9 @@ static void say_octets(struct teller *t, int64_t octets)
 
 static void say_duration(struct teller *t, int64_t ms)
 {
-    if (ms < 10 * TIME_SECOND_MS)
+    if (ms < 100)
+        buf_printf(t->out, "%lld ms", (long long)ms);
+    else if (ms < 10 * TIME_SECOND_MS)
         buf_printf(t->out, "%.1f s", (double)ms / 1000);
     else if (ms < 2 * TIME_MINUTE_MS)
         buf_printf(t->out, "%lld s", (long long)(ms / TIME_SECOND_MS));
@@ -87,6 +89,16 @@ static void say_moment(struct teller *t, int64_t wall_ms)
     localtime_r(&when, &tm);
     strftime(text, sizeof text, "%a %d %b %H:%M:%S", &tm);
     say(t, text);
+}
+
+/* "2026-11-23T14:20:07.123Z". False: it is none. */
+static bool stamp_parse(const char *stamp, time_t *ret)
+{
+    struct tm tm = { 0 };
+    if (!strptime(stamp, "%Y-%m-%dT%H:%M:%S", &tm))
+        return false;
+    *ret = timegm(&tm);
+    return true;
 }
 
 static void say_indent(struct teller *t, unsigned more) { buf_printf(t->out, "%*s", (int)(t->indent + more), ""); }
@@ -107,11 +119,10 @@ static void say_server(struct teller *t)
     const char *address = address_name(t);
     bool named = has(t, "host") && !span_eq(span_in(t->event, "host"), span_in(t->event, address));
     say_safe(t, span_in(t->event, named ? "host" : address));
-    if (named && has(t, address)) {
-        say_field(t, " (", address, "");
+    say_field(t, named ? " (" : "", named ? address : "", "");
+    if (has(t, address))
         say_field(t, ":", "port", "");
-        say(t, ")");
-    }
+    say(t, named && has(t, address) ? ")" : "");
 }
 
 /* "550 5.1.1 No such user"; the enhanced code only once. */
@@ -131,12 +142,22 @@ static void say_words(struct teller *t)
     say_safe(t, text);
 }
 
+/* Addresses with blanks between them. */
+static void say_list(struct teller *t, struct span list)
+{
+    struct span one;
+    for (bool first = true; span_cut(&list, ' ', &one); first = false) {
+        say(t, first ? "" : ", ");
+        say_safe(t, one);
+    }
+}
+
 static void say_recipient(struct teller *t)
 {
     if (has(t, "recipient"))
         say_safe(t, span_in(t->event, "recipient"));
     else if (has(t, "to"))
-        say_safe(t, span_in(t->event, "to"));
+        say_list(t, span_in(t->event, "to"));
     else if (has(t, "domain"))
         say_field(t, "everybody at ", "domain", "");
     else
@@ -378,9 +399,9 @@ static const struct telling {
 static void say_time(struct teller *t)
 {
     struct tm tm = { 0 };
+    time_t when = 0;
     char day[32] = "", clock[32] = "--------";
-    if (strptime(text_of(t->event, "time"), "%Y-%m-%dT%H:%M:%S", &tm)) {
-        time_t when = timegm(&tm);
+    if (stamp_parse(text_of(t->event, "time"), &when)) {
         localtime_r(&when, &tm);
         strftime(day, sizeof day, "%A %d %B %Y", &tm);
         strftime(clock, sizeof clock, "%H:%M:%S", &tm);
@@ -433,15 +454,13 @@ bool story_is_over(const struct story *story)
 /* One recipient that the queue still has. */
 static void say_waiting(struct teller *t)
 {
-    const json_t *next = json_object_get(t->event, "next");
+    time_t next = 0;
     say_indent(t, 4);
     say_field(t, "", "address", ": ");
     say_field(t, "", "state", "");
-    if (json_is_integer(next)) {
+    if (stamp_parse(text_of(t->event, "next"), &next)) {
         say(t, ", next attempt ");
-        say_moment(t, json_integer_value(next));
-    } else {
-        say_field(t, ", next attempt ", "next", "");
+        say_moment(t, next * TIME_SECOND_MS);
     }
     say_field(t, ", attempts so far: ", "attempts", "");
     say_field(t, "; held by ", "held_by", "");

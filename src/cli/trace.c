@@ -18,6 +18,7 @@ struct trace {
     json_t *messages;   /* for --json */
     json_t *refused;    /* events, for --json */
     size_t told;
+    json_t *reports;    /* ids of reports that were told with their message */
     bool json;
 };
 
@@ -61,8 +62,10 @@ static void tell_plain(struct trace *trace, const struct story *story, const cha
     story_text(story, 2, &text);
     print(&text);
     json_array_foreach(story->reports, i, report)
-        if (i < REPORTS_MAX)
+        if (i < REPORTS_MAX) {
             tell_report(trace, json_string_value(report));
+            json_object_set_new(trace->reports, json_string_value(report), json_true());
+        }
 }
 
 /* What the running queue knows of the message, if it has it. */
@@ -81,7 +84,8 @@ static bool tell(struct trace *trace, uint64_t id)
 {
     char name[ID_TEXT_SIZE];
     struct story story = { 0 };
-    id_text(id, name);
+    if (json_object_get(trace->reports, id_text(id, name)))
+        return true;
     bool known = story_read(trace, id, &story) == STATUS_OK;
     if (known && !story_is_over(&story))
         story.now = ask_now(trace, name);
@@ -215,11 +219,13 @@ int trace_main(int argc, char **argv)
     trace.run_dir = common_root(conf)->common.run_dir.p;
     trace.messages = json_array();
     trace.refused = json_array();
+    trace.reports = json_object();
     open_history(&trace, path);
     int exit_status = trace_run(&trace, argv[1], most);
     history_close(&trace.history);
     conf_free(conf);
     json_decref(trace.messages);
     json_decref(trace.refused);
+    json_decref(trace.reports);
     return exit_status;
 }

@@ -208,10 +208,9 @@ static void diagnostic_add(struct writer *w, const struct dsn_recipient *recipie
     if (text.n == 0 && !recipient->reply)
         return;
     buf_add_str(w->out, "Diagnostic-Code: ");
+    buf_add_str(w->out, recipient->reply ? "smtp; " : "X-Goniec; ");
     if (recipient->reply)
-        buf_printf(w->out, "smtp; %03d ", recipient->reply % 1000);
-    else
-        buf_add_str(w->out, "X-Goniec; ");
+        dsn_add_codes(recipient, w->out);
     for (size_t taken = 0; taken < text.n; taken += 500) {
         buf_add_str(w->out, taken ? "\r\n " : "");
         dsn_add_safe(w->out, span_head(span_from(text, taken), 500), false, 500);
@@ -219,16 +218,18 @@ static void diagnostic_add(struct writer *w, const struct dsn_recipient *recipie
     buf_add_str(w->out, "\r\n");
 }
 
+/* By name, and its address beside it; one without a name as a literal. */
 static void remote_add(struct writer *w, const struct dsn_recipient *recipient)
 {
-    if (recipient->remote_host.n == 0)
+    bool named = recipient->remote_host.n > 0;
+    if (!named && recipient->remote_address.n == 0)
         return;
     buf_add_str(w->out, "Remote-MTA: dns; ");
     dsn_add_safe(w->out, recipient->remote_host, w->utf8, 255);
     if (recipient->remote_address.n) {
-        buf_add_str(w->out, " (");
+        buf_add_str(w->out, named ? " (" : "[");
         dsn_add_safe(w->out, recipient->remote_address, false, 64);
-        buf_add_str(w->out, ")");
+        buf_add_str(w->out, named ? ")" : "]");
     }
     buf_add_str(w->out, "\r\n");
 }

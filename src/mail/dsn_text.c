@@ -43,6 +43,17 @@ void dsn_add_safe(struct buf *ret, struct span text, bool utf8, size_t most)
         buf_add(ret, SPAN("..."));
 }
 
+void dsn_add_codes(const struct dsn_recipient *recipient, struct buf *ret)
+{
+    char text[STATUS_CODE_TEXT_SIZE];
+    struct span words = recipient->text;
+    struct status_code said, code = recipient->status;
+    buf_printf(ret, "%03d ", recipient->reply % 1000);
+    bool tells = code.class == recipient->reply / 100 && (code.subject || code.detail);
+    if (tells && !status_code_take(&words, &said))
+        buf_printf(ret, "%s ", status_code_text(code, text));
+}
+
 static const struct wording *wording_of(const struct dsn *dsn)
 {
     return &wordings[dsn->recipients[0].action];
@@ -95,15 +106,16 @@ static void server_words_add(const struct dsn_recipient *recipient, struct buf *
         buf_add_str(ret, "    The reason: ");
     } else {
         buf_add_str(ret, "    The server ");
-        dsn_add_safe(ret, recipient->remote_host.n ? recipient->remote_host : SPAN("of the recipient"), true, 255);
-        if (recipient->remote_address.n) {
+        dsn_add_safe(ret, recipient->remote_host.n ? recipient->remote_host : recipient->remote_address, true, 255);
+        if (recipient->remote_host.n && recipient->remote_address.n) {
             buf_add_str(ret, " (");
             dsn_add_safe(ret, recipient->remote_address, false, 64);
             buf_add_str(ret, ")");
         }
-        buf_printf(ret, " said:\r\n      %d ", recipient->reply);
+        buf_add_str(ret, " said:\r\n      ");
+        dsn_add_codes(recipient, ret);
     }
-    words_add(ret, recipient->reply ? 10 : 16, recipient->text);
+    words_add(ret, 16, recipient->text);
     buf_add_str(ret, "\r\n");
 }
 

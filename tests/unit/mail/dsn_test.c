@@ -157,7 +157,18 @@ static void test_several(void **state)
     dsn.recipients = recipients + 2;
     dsn.recipient_count = 1;
     write_ok(&dsn, &text);
+    assert_true(has(&text, "Remote-MTA: dns; [192.0.2.25]\r\n"));
+    recipients[2].remote_address = SPAN_NONE;
+    write_ok(&dsn, &text);
     assert_false(has(&text, "Remote-MTA"));
+    /* The enhanced code went lost on the way here, or was never there. */
+    recipients[2].reply = 550;
+    recipients[2].text = SPAN("No such user");
+    write_ok(&dsn, &text);
+    assert_true(has(&text, "smtp; 550 5.1.1 No such user\r\n") && has(&text, "\r\n      550 5.1.1 No such user\r\n"));
+    recipients[2].status = STATUS_CODE(5, 0, 0);
+    write_ok(&dsn, &text);
+    assert_true(has(&text, "smtp; 550 No such user\r\n"));
 }
 
 /* What another server said cannot become a field, a part or an octet over 127 where none may be. */
