@@ -1,6 +1,7 @@
 #include "delivery/hops.h"
 #include "base/hash.h"
 #include "wire/queue_delivery.h"
+#include <idn2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -147,6 +148,18 @@ static void on_mx(void *arg, const struct dns_answer *answer)
     done(done_arg, &hops);
 }
 
+/* The DNS knows a name in UTF-8 by its A-labels (RFC 5891). One that has none stays as it is, and is no name. */
+static void set_host(struct hops_query *query, struct span name)
+{
+    memcpy(query->host, name.p, name.n);
+    if (span_is_ascii(name))
+        return;
+    char *ascii = NULL;
+    if (idn2_to_ascii_8z(query->host, &ascii, IDN2_NONTRANSITIONAL) == IDN2_OK && strlen(ascii) < sizeof query->host)
+        snprintf(query->host, sizeof query->host, "%s", ascii);
+    idn2_free(ascii);
+}
+
 static struct hops_query *query_new(struct dns *dns, struct span name, void *arg)
 {
     struct hops_query *query = name.n < DNS_NAME_MAX ? calloc(1, sizeof *query) : NULL;
@@ -154,7 +167,7 @@ static struct hops_query *query_new(struct dns *dns, struct span name, void *arg
         return NULL;
     query->dns = dns;
     query->arg = arg;
-    memcpy(query->host, name.p, name.n);
+    set_host(query, name);
     return query;
 }
 
@@ -166,7 +179,7 @@ struct hops_query *hops_ask(struct dns *dns, struct span domain, struct span sel
     query->done = done;
     query->random = random;
     snprintf(query->self, sizeof query->self, "%.*s", SPAN_ARGS(self));
-    query->mx = dns_ask(dns, domain, DNS_MX, on_mx, query);
+    query->mx = dns_ask(dns, span_str(query->host), DNS_MX, on_mx, query);
     if (!query->mx) {
         free(query);
         return NULL;
@@ -249,9 +262,9 @@ struct hops_query *hops_ask_addresses(struct dns *dns, struct span host, uint16_
     query->ttl_s = UINT32_MAX;
     bool ok = true;
     if (want6)
-        ok = (query->aaaa = dns_ask(dns, host, DNS_AAAA, on_aaaa, query)) != NULL;
+        ok = (query->aaaa = dns_ask(dns, span_str(query->host), DNS_AAAA, on_aaaa, query)) != NULL;
     if (ok && want4)
-        ok = (query->a = dns_ask(dns, host, DNS_A, on_a, query)) != NULL;
+        ok = (query->a = dns_ask(dns, span_str(query->host), DNS_A, on_a, query)) != NULL;
     if (!ok || (!want4 && !want6)) {
         hops_cancel(query);
         return NULL;

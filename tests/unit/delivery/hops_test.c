@@ -8,6 +8,7 @@ static const struct name_row names[] = {
     { "none.example", DNS_A, "192.0.2.9" },
     { "empty.example", DNS_TXT, "" },
     { "bad.example", DNS_MX, "!" },
+    { "xn--d-uga0v4h.example", DNS_MX, "10 a.example" },
     { "loop.example", DNS_MX, "10 me.example,20 b.example" },
     { "backup.example", DNS_MX, "10 a.example,20 me.example,20 c.example,30 b.example" },
     { "a.example", DNS_A, "192.0.2.1" },
@@ -93,6 +94,8 @@ static void servers_of_a_domain(void **state)
         { "empty.example", "empty.example (itself) mx:empty.example" },
         { "missing.example", "failed 0 5.1.2" },
         { "bad.example", "deferred 0 4.4.3" },
+        { "\xc5\x82\xc3\xb3" "d\xc5\xba.example", "a.example mx:a.example" },
+        { "\xf0\x9f.example", "failed 0 5.1.2" },
         { "loop.example", "failed 0 5.4.6" },
         { "backup.example", "a.example mx:a.example" },
     };
