@@ -57,6 +57,40 @@ static bool read_message(struct job *job, const struct lease_grant *grant)
     return true;
 }
 
+/* The beginning of the message up to the empty line, as far as HEADER_MOST goes. */
+static bool has_utf8_header(struct job *job)
+{
+    enum { HEADER_MOST = 256 << 10 };
+    const struct spool_message *message = &job->message;
+    AUTO(buf_done) struct buf read = BUF_EMPTY(HEADER_MOST);
+    struct span head = message->body;
+    if (!head.p) {
+        size_t n = (size_t)MIN(message->octets - message->headers.n, (uint64_t)HEADER_MOST);
+        if (buf_reserve(&read, n) != STATUS_OK ||
+            spool_message_pread(&spool_ops_system, job->segment->fd, job->body ? job->body->fd : -1, message,
+                                message->headers.n, read.p, n) != STATUS_OK)
+            return true; /* then it may have one */
+        head = span_of(read.p, n);
+    }
+    size_t end = span_starts(head, SPAN("\r\n")) ? 0 : span_find_span(head, SPAN("\r\n\r\n"));
+    return !span_is_ascii(span_head(head, end)) || !span_is_ascii(message->headers);
+}
+
+/* Many clients say SMTPUTF8 whenever it is offered. Only what is written in UTF-8 needs a server that takes it. */
+static bool needs_utf8(struct job *job)
+{
+    const struct spool_envelope *envelope = &job->message.envelope;
+    if (!(envelope->flags & SPOOL_SMTPUTF8))
+        return false;
+    if (!span_is_ascii(envelope->sender))
+        return true;
+    for (uint32_t i = 0; i < job->recipient_count; i++) {
+        if (!span_is_ascii(spool_envelope_recipient(envelope, job->recipients[i].index).address))
+            return true;
+    }
+    return has_utf8_header(job);
+}
+
 static bool is_8bit(const struct spool_message *message)
 {
     return message->envelope.flags & (SPOOL_8BIT | SPOOL_SMTPUTF8);
@@ -80,7 +114,7 @@ static void send_rest(struct job *job)
     job->left_before = job->left;
     job->outgoing = (struct smtp_client_message){
         .sender = envelope->sender, .octets = job->message.octets, .is_8bit = is_8bit(&job->message),
-        .needs_utf8 = envelope->flags & SPOOL_SMTPUTF8, .ret = rets[envelope->ret], .envid = envelope->envid,
+        .needs_utf8 = needs_utf8(job), .ret = rets[envelope->ret], .envid = envelope->envid,
         .recipients = job->to, .recipient_count = n,
     };
     job_note_peer(job, job->session);

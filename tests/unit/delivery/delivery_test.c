@@ -445,6 +445,19 @@ static void a_large_message_comes_whole(void **state)
     house_close(&house);
 }
 
+static void utf8_goes_where_it_is_taken(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    lease(&house, 1, "a.example", 1, false, BODY, SPOOL_SMTPUTF8);
+    lease(&house, 2, "a.example", 1, false, SPAN("Subject: \xc5\xba\r\n\r\nhello\r\n"), SPOOL_SMTPUTF8);
+    lease(&house, 3, "a.example", 1, false, SPAN("\r\nhello \xc5\xba\r\n"), SPOOL_SMTPUTF8 | SPOOL_8BIT);
+    wait_for(&house, 3, "lease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\nlease 2 trouble 0\n"
+             "0 failed 0 5.6.7 the message needs SMTPUTF8, which the recipient's server does not offer\n"
+             "lease 3 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    house_close(&house);
+}
+
 static void leases_of_what_is_not_there_are_given_back(void **state)
 {
     struct house house;
@@ -598,6 +611,7 @@ int main(void)
         cmocka_unit_test(unfriendly_greetings),
         cmocka_unit_test(too_many_recipients_go_in_two),
         cmocka_unit_test(a_large_message_comes_whole),
+        cmocka_unit_test(utf8_goes_where_it_is_taken),
         cmocka_unit_test(leases_of_what_is_not_there_are_given_back),
         cmocka_unit_test(mail_goes_by_mx),
         cmocka_unit_test(the_queue_learns_sites),
