@@ -5,7 +5,7 @@ For each case: messages a second from the first octet sent to the last message d
 server's processes per message, and the time from the end of data to the 250. Every message must arrive exactly
 once, otherwise the case is marked and the exit status is 1. Both servers commit to the disk before their 250.
 
-    bench/run.py --goniec build/release/src/cli/goniec [--cases quick|all] [--only goniec] [--json FILE]
+    make bench, or: bench/run.py [--cases quick] [--only goniec] [--json FILE] ...
 """
 import argparse
 import json
@@ -18,8 +18,9 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from servers import Goniec, Postfix, free_port, run, wait_port  # noqa: E402
+from servers import Goniec, Postfix, free_port, run, tree_of, wait_port  # noqa: E402
 
+BUILT = pathlib.Path(__file__).resolve().parent.parent / "build/release/src/cli/goniec"
 RUN = "4711"      # tells the measured messages from those that warm the server up
 SETTLE_S = 60     # how long the queue may go on without an arrival before messages count as lost
 KIB = 1024
@@ -70,12 +71,32 @@ class Sink:
             self.process.wait(10)
 
 
-def measure(server, goniec, folder, case, count):
+class Trace:
+    """Counts the system calls of all of a server's processes, those that begin meanwhile included."""
+
+    def __init__(self, root, folder):
+        self.output = folder / "strace.txt"
+        attach = [word for pid in sorted(tree_of(root)) for word in ("-p", str(pid))]
+        self.process = subprocess.Popen(["strace", "-f", "-c", "-o", self.output, *attach], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        time.sleep(1)
+
+    def calls(self):
+        """name -> how often."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+        rows = [line.split() for line in self.output.read_text().splitlines()]
+        return {row[-1]: int(row[3]) for row in rows if len(row) > 4 and row[3].isdigit() and row[-1] != "total"}
+
+
+def measure(server, goniec, folder, case, count, trace=False):
     mode, size, connections, per = case
     sink = Sink(goniec, folder, count)
+    calls = None
     try:
         server.start(sink.port)
         server.warm_up(goniec)
+        tracer = Trace(server.root(), folder) if trace else None
         before = server.cpu_seconds()
         command = [goniec, "load", "--json", "--to", f"127.0.0.1:{server.ports[mode]}", "--messages", str(count), "--connections",
                    str(connections), "--per-connection", str(per), "--size", str(size), "--users", "100", "--run", RUN,
@@ -85,6 +106,7 @@ def measure(server, goniec, folder, case, count):
         load = json.loads(run(command, check=False))
         arrived = sink.wait()
         cpu = server.cpu_seconds() - before
+        calls = tracer.calls() if tracer else None
     finally:
         sink.stop()
         server.stop()
@@ -95,6 +117,7 @@ def measure(server, goniec, folder, case, count):
         "rate": round(arrived["unique"] / seconds, 1), "accept_rate": load["rate"],
         "cpu_us": round(cpu / max(arrived["unique"], 1) * 1e6, 1),
         "p50_ms": load["latency_ms"]["p50"], "p99_ms": load["latency_ms"]["p99"],
+        **({"calls": {name: round(number / count, 2) for name, number in calls.items() if number >= count / 50}} if calls else {}),
     }
 
 
@@ -131,22 +154,35 @@ def print_head():
     print(f"{'case':<37} | {columns} | {columns} | {'rate':>7} {'CPU':>7}", flush=True)
 
 
+def print_calls(servers, goniec, folder):
+    """System calls per message, from a run of its own: tracing slows everything down."""
+    case, counts = QUICK[0], {}
+    for name, server in servers.items():
+        calls = measure(server, goniec, folder, case, {"goniec": 5000, "postfix": 500}[name], trace=True)["calls"]
+        counts[name] = calls
+        most = sorted(calls.items(), key=lambda item: -item[1])
+        print(f"system calls per message, {name}, {label(case).strip()}: {sum(calls.values()):.1f}\n   " +
+              ", ".join(f"{call} {number:g}" for call, number in most[:16]), flush=True)
+    return counts
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--goniec", required=True, help="the program to measure, built for release")
-    parser.add_argument("--cases", choices=("quick", "all"), default="quick")
+    parser.add_argument("--goniec", default=BUILT, help="the program to measure, built for release")
+    parser.add_argument("--cases", choices=("quick", "all"), default="all", help="quick: four of them")
     parser.add_argument("--only", choices=("goniec", "postfix"))
     parser.add_argument("--seconds", type=float, default=4, help="about how long each case keeps a server busy")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each case; the median counts")
     parser.add_argument("--folder", help="where queues and spools lie (a fresh folder inside it is used)")
     parser.add_argument("--json", help="write the results to this file as well")
     parser.add_argument("--keep", action="store_true", help="do not remove the folder")
+    parser.add_argument("--no-calls", action="store_true", help="do not count system calls (strace) at the end")
     arguments = parser.parse_args()
     goniec = str(pathlib.Path(arguments.goniec).resolve())
     folder = pathlib.Path(tempfile.mkdtemp(prefix="goniec-bench-", dir=arguments.folder))
     folder.chmod(0o755)
     names = [arguments.only] if arguments.only else ["goniec", "postfix"]
-    table, whole = [], True
+    table, whole, calls = [], True, {}
     try:
         servers = {name: {"goniec": lambda: Goniec(goniec, folder / "goniec"), "postfix": lambda: Postfix(folder / "postfix")}[name]()
                    for name in names}
@@ -159,11 +195,13 @@ def main():
                 whole = whole and not results[name]["missing"] and not results[name]["surplus"]
             print_row(case, results)
             table.append({"mode": case[0], "octets": case[1], "connections": case[2], "per_connection": case[3], **results})
+        if not arguments.no_calls and shutil.which("strace"):
+            calls = print_calls(servers, goniec, folder)
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
     if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps(table, indent=1) + "\n")
+        pathlib.Path(arguments.json).write_text(json.dumps({"cases": table, "calls": calls}, indent=1) + "\n")
     print("every message arrived once" if whole else "MESSAGES WERE LOST OR CAME TWICE (marked !)")
     return 0 if whole else 1
 

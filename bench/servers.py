@@ -56,19 +56,28 @@ def processes():
     return found
 
 
-def cpu_of_tree(root):
-    """Seconds of the process, all below it, and all of them that have ended and were waited for."""
-    every = processes()
+def tree_of(root, every=None):
+    """The process and all below it."""
+    every = every or processes()
     tree, grown = {root}, True
     while grown:
         below = {pid for pid, (parent, _) in every.items() if parent in tree} - tree
         tree |= below
         grown = bool(below)
-    return sum(every[pid][1] for pid in tree if pid in every) / TICKS
+    return tree
+
+
+def cpu_of_tree(root):
+    """Seconds of the process, all below it, and all of them that have ended and were waited for."""
+    every = processes()
+    return sum(every[pid][1] for pid in tree_of(root, every) if pid in every) / TICKS
 
 
 class Server:
     login, password = LOGIN, PASSWORD
+
+    def cpu_seconds(self):
+        return cpu_of_tree(self.root())
 
     def warm_up(self, goniec):
         """A few connections before the clock runs, so that processes are started and caches are filled."""
@@ -116,8 +125,8 @@ class Goniec(Server):
         for port in self.ports.values():
             wait_port(port, self.process)
 
-    def cpu_seconds(self):
-        return cpu_of_tree(self.process.pid)
+    def root(self):
+        return self.process.pid
 
     def stop(self):
         if self.process is None:
@@ -254,11 +263,8 @@ class Postfix(Server):
         for port in self.ports.values():
             wait_port(port)
 
-    def master(self):
+    def root(self):
         return int((self.queue / "pid/master.pid").read_text())
-
-    def cpu_seconds(self):
-        return cpu_of_tree(self.master())
 
     def stop(self):
         if not self.running:
