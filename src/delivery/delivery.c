@@ -16,6 +16,19 @@ static void drop_all(struct delivery *delivery)
     delivery->owed = 0;
 }
 
+static void say_drained(struct delivery *delivery)
+{
+    void (*on_drained)(void *) = delivery->on_drained;
+    delivery->on_drained = NULL;
+    if (on_drained)
+        on_drained(delivery->arg);
+}
+
+static void on_drain_end(struct loop_timer *timer)
+{
+    say_drained(CONTAINER(timer, struct delivery, drain_end));
+}
+
 static void give_credits(struct loop_task *task)
 {
     struct delivery *delivery = CONTAINER(task, struct delivery, give);
@@ -25,11 +38,8 @@ static void give_credits(struct loop_task *task)
         (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */
         delivery->owed = 0;
     }
-    if (delivery->is_draining && delivery->job_count == 0 && delivery->on_drained) {
-        void (*on_drained)(void *) = delivery->on_drained;
-        delivery->on_drained = NULL;
-        on_drained(delivery->arg);
-    }
+    if (delivery->is_draining && delivery->job_count == 0)
+        say_drained(delivery);
 }
 
 void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log, struct delivery_config *config)
@@ -38,6 +48,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
     list_init(&delivery->jobs);
     list_init(&delivery->questions);
     tls_random(&delivery->random, sizeof delivery->random);
+    loop_timer_init(loop, &delivery->drain_end, on_drain_end);
     loop_hook_add(loop, &delivery->give, give_credits);
 }
 
@@ -47,6 +58,7 @@ void delivery_done(struct delivery *delivery)
     if (delivery->queue)
         channel_free(delivery->queue);
     loop_hook_remove(&delivery->give);
+    loop_timer_stop(&delivery->drain_end);
     map_done(&delivery->sites);
     hosts_done(&delivery->hosts);
     delivery_config_unref(delivery->config);
@@ -66,6 +78,11 @@ void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), vo
     delivery->is_draining = true;
     delivery->on_drained = on_drained;
     delivery->arg = arg;
+    for (LIST_EACH(link, &delivery->jobs)) {
+        if (!job_is_begun(CONTAINER(link, struct job, link)))
+            job_drop(CONTAINER(link, struct job, link));
+    }
+    loop_timer_set(&delivery->drain_end, DELIVERY_DRAIN_MS);
 }
 
 /* ---- the queue's words ---- */

@@ -30,6 +30,7 @@ struct delivery {
     bool is_draining;
     struct loop_task give;       /* hook: sends the credits, and tells when nothing is left */
     uint64_t random;
+    struct loop_timer drain_end;
     void (*on_drained)(void *arg); /* nothing is left in hand, while draining */
     void *arg;
 };
@@ -42,7 +43,9 @@ void delivery_set_config(struct delivery *delivery, struct delivery_config *conf
 /* A queue to work for, by the channel's descriptor (taken over). The leases of the one before are dropped: it died,
  * and the new one gives them anew. */
 void delivery_set_queue(struct delivery *delivery, int fd);
-/* Takes nothing new; on_drained comes when all is settled, perhaps at once. */
+/* Takes nothing new and lets go of what no server has begun to take: its leases end with our channel, and it waits
+ * again. on_drained comes when the rest is settled, or after DELIVERY_DRAIN_MS. */
+#define DELIVERY_DRAIN_MS 10000
 void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), void *arg);
 
 /* The process `goniec role delivery`: runs until the supervisor goes or lets it go; what it exits with. */

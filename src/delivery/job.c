@@ -24,6 +24,11 @@ void job_drop(struct job *job)
     delivery->job_count--;
 }
 
+bool job_is_begun(const struct job *job)
+{
+    return job->session && job->session->is_up;
+}
+
 /* ---- the message ---- */
 
 static void fail_here(struct job *job, const char *why)

@@ -60,5 +60,7 @@ struct job {
 void job_new(struct delivery *delivery, const struct lease_grant *grant);
 /* The site's turn: with a kept session, or to open a new one (which counts already). */
 void job_begin(struct job *job, struct session *kept);
+/* Is a server taking the message? */
+bool job_is_begun(const struct job *job);
 /* Forgets the job without a word to the queue. */
 void job_drop(struct job *job);

@@ -1,37 +1,17 @@
 #include "delivery/delivery.h"
-#include "wire/supervisor.h"
-#include <signal.h>
+#include "wire/process.h"
 #include <stdlib.h>
 #include <unistd.h>
 
-struct role_state {
-    struct loop *loop;
-    struct channel *supervisor;
-    struct log log;
-    int log_fd;
-    struct loop_task flush;
-    struct delivery_config *next;  /* sent, and in force with START or RELOAD */
+struct delivery_role {
+    struct process process;
+    struct delivery_config *next; /* sent, and in force with START or RELOAD */
     struct delivery delivery;
     bool is_started;
-    int queue_fd;                  /* that came before START */
-    int exit_status;
+    int queue_fd;                 /* that came before START */
 };
 
-static void leave(struct role_state *state, int exit_status)
-{
-    state->exit_status = exit_status;
-    loop_stop(state->loop);
-}
-
-static void fail(struct role_state *state, struct span why)
-{
-    AUTO(buf_done) struct buf body = BUF_EMPTY(1u << 16);
-    log_error(&state->log, "delivery-failed", LOG_SPAN("why", why));
-    supervisor_failed_put(&body, &(struct supervisor_failed){ why });
-    channel_send(state->supervisor, SUPERVISOR_FAILED, buf_span(&body));
-}
-
-/* The path of the authorities' file, when the settings name one: its content came along. */
+/* The content of the authorities' file, when the settings name one: the supervisor has read it. */
 static struct span find_trust(const struct supervisor_settings *settings, struct conf_faults *faults)
 {
     struct conf *conf = conf_parse(&delivery_root_section, settings->text, CONF_PARTIAL, faults);
@@ -45,14 +25,9 @@ static struct span find_trust(const struct supervisor_settings *settings, struct
     return trust;
 }
 
-static bool take_settings(struct role_state *state, struct span body)
+static bool on_settings(void *arg, const struct supervisor_settings *settings)
 {
-    struct supervisor_settings *settings = malloc(sizeof *settings);
-    if (!settings || !supervisor_settings_get(body, settings)) {
-        free(settings);
-        fail(state, SPAN("the settings cannot be read"));
-        return false;
-    }
+    struct delivery_role *role = arg;
     AUTO(buf_done) struct buf file = BUF_EMPTY(8192);
     buf_add(&file, settings->file);
     struct conf_faults faults;
@@ -60,138 +35,85 @@ static bool take_settings(struct role_state *state, struct span body)
     struct delivery_config *config = NULL;
     struct span trust = find_trust(settings, &faults);
     enum status status = faults.count ? STATUS_SYNTAX
-                                      : delivery_config_new(state->loop, settings->text, trust, &faults, &config);
-    free(settings);
+                                      : delivery_config_new(role->process.loop, settings->text, trust, &faults, &config);
     if (status == STATUS_OK) {
-        delivery_config_unref(state->next);
-        state->next = config;
+        delivery_config_unref(role->next);
+        role->next = config;
     } else {
-        fail(state, faults.text.n ? buf_span(&faults.text) : span_str(status_text(status)));
+        process_failed(&role->process, faults.text.n ? buf_span(&faults.text) : span_str(status_text(status)));
     }
     conf_faults_done(&faults);
     return status == STATUS_OK;
 }
 
 /* START and RELOAD: what was sent before now holds. */
-static void hold(struct role_state *state)
+static void hold(void *arg)
 {
-    if (state->next) {
-        state->log.least = (enum log_level)state->next->root->common.log.level;
-        if (state->is_started)
-            delivery_set_config(&state->delivery, state->next);
+    struct delivery_role *role = arg;
+    if (role->next) {
+        role->process.log.least = (enum log_level)role->next->root->common.log.level;
+        if (role->is_started)
+            delivery_set_config(&role->delivery, role->next);
         else
-            delivery_init(&state->delivery, state->loop, &state->log, state->next);
-        state->is_started = true;
-        state->next = NULL;
+            delivery_init(&role->delivery, role->process.loop, &role->process.log, role->next);
+        role->is_started = true;
+        role->next = NULL;
     }
-    if (!state->is_started)
-        return;
-    if (state->queue_fd >= 0)
-        delivery_set_queue(&state->delivery, state->queue_fd);
-    state->queue_fd = -1;
-    channel_send(state->supervisor, SUPERVISOR_READY, SPAN_NONE);
+    if (role->queue_fd >= 0)
+        delivery_set_queue(&role->delivery, role->queue_fd);
+    role->queue_fd = -1;
+    process_ready(&role->process);
 }
 
-static void take_queue(struct role_state *state, int *fd)
+static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
 {
-    if (state->is_started) {
-        delivery_set_queue(&state->delivery, *fd);
+    struct delivery_role *role = arg;
+    if (peer->role != ROLE_QUEUE) {
+        close(fd);
+    } else if (role->is_started) {
+        delivery_set_queue(&role->delivery, fd);
     } else {
-        if (state->queue_fd >= 0)
-            close(state->queue_fd);
-        state->queue_fd = *fd;
+        if (role->queue_fd >= 0)
+            close(role->queue_fd);
+        role->queue_fd = fd;
     }
-    *fd = -1;
-}
-
-static void take_log(struct role_state *state, int *fd)
-{
-    log_flush(&state->log);
-    if (state->log_fd >= 0)
-        close(state->log_fd);
-    state->log_fd = state->log.fd = *fd;
-    *fd = -1;
 }
 
 static void on_drained(void *arg)
 {
-    struct role_state *state = arg;
-    if (state->delivery.queue)
-        channel_flush(state->delivery.queue);
-    channel_send(state->supervisor, SUPERVISOR_DRAINED, SPAN_NONE);
-    channel_flush(state->supervisor);
-    leave(state, 0);
+    struct delivery_role *role = arg;
+    if (role->delivery.queue)
+        channel_flush(role->delivery.queue);
+    process_drained(&role->process);
 }
 
-static void on_order(void *arg, struct channel *channel, struct channel_message *message)
+static void on_drain(void *arg)
 {
-    struct role_state *state = arg;
-    struct supervisor_peer peer;
-    switch (message->kind) {
-    case SUPERVISOR_SETTINGS:
-        if (!take_settings(state, message->body) && !state->is_started)
-            leave(state, 1);
-        break;
-    case SUPERVISOR_LOG:
-        if (message->fd_count)
-            take_log(state, &message->fds[0]);
-        break;
-    case SUPERVISOR_PEER:
-        if (message->fd_count && supervisor_peer_get(message->body, &peer) && peer.role == ROLE_QUEUE)
-            take_queue(state, &message->fds[0]);
-        break;
-    case SUPERVISOR_START:
-    case SUPERVISOR_RELOAD: hold(state); break;
-    case SUPERVISOR_DRAIN:
-        if (state->is_started)
-            delivery_drain(&state->delivery, on_drained, state);
-        else
-            on_drained(state);
-        break;
-    default: /* listeners and tickets are for others */
-        break;
-    }
-}
-
-static void on_supervisor_gone(void *arg, struct channel *channel, enum status why)
-{
-    leave(arg, 1); /* another supervisor starts its own */
-}
-
-static void on_flush(struct loop_task *task)
-{
-    log_flush(&CONTAINER(task, struct role_state, flush)->log);
-}
-
-static void role_done(struct role_state *state)
-{
-    if (state->is_started)
-        delivery_done(&state->delivery);
-    delivery_config_unref(state->next);
-    if (state->queue_fd >= 0)
-        close(state->queue_fd);
-    channel_free(state->supervisor);
-    loop_turn(state->loop, 0); /* what was to be freed later */
-    log_done(&state->log);
-    if (state->log_fd >= 0)
-        close(state->log_fd);
-    loop_hook_remove(&state->flush);
-    loop_free(state->loop);
+    struct delivery_role *role = arg;
+    if (role->is_started)
+        delivery_drain(&role->delivery, on_drained, role);
+    else
+        process_drained(&role->process);
 }
 
 int delivery_main(void)
 {
-    static const struct channel_events events = { on_order, on_supervisor_gone };
-    struct role_state state = { .loop = loop_new(), .log_fd = -1, .queue_fd = -1 };
-    log_init(&state.log, -1, role_name(ROLE_DELIVERY), LOG_INFO);
-    if (!state.loop)
+    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .start = hold, .reload = hold,
+                                                  .drain = on_drain };
+    struct delivery_role *role = calloc(1, sizeof *role);
+    if (!role || process_init(&role->process, ROLE_DELIVERY, &orders, role) != STATUS_OK) {
+        free(role);
         return 1;
-    signal(SIGPIPE, SIG_IGN);
-    loop_hook_add(state.loop, &state.flush, on_flush);
-    state.supervisor = channel_new(state.loop, SUPERVISOR_FD, &events, &state);
-    if (!state.supervisor)
-        return 1;
-    loop_run(state.loop);
-    role_done(&state);
-    return state.exit_status;
+    }
+    role->queue_fd = -1;
+    int exit_status = process_run(&role->process);
+    if (role->is_started)
+        delivery_done(&role->delivery);
+    delivery_config_unref(role->next);
+    if (role->queue_fd >= 0)
+        close(role->queue_fd);
+    loop_turn(role->process.loop, 0); /* sessions free themselves at the end of a turn */
+    process_done(&role->process);
+    free(role);
+    return exit_status;
 }
