@@ -59,7 +59,8 @@ static json_t *recipient(struct queue_role *role, const struct queue_share *shar
     json_t *object = json_object();
     if (record && rcpt->index < record->envelope.recipient_count)
         set_text(object, "address", spool_envelope_recipient(&record->envelope, rcpt->index).address);
-    json_object_set_new(object, "state", json_string(queue_place_name(share->place)));
+    bool paused = share->place == QUEUE_READY && share->lane->site->paused;
+    json_object_set_new(object, "state", json_string(queue_place_name(paused ? QUEUE_DUE : share->place)));
     set_text(object, "domain", queue_domain_name(share->domain));
     set_text(object, "route", queue_domain_route(share->domain));
     set_number(object, "attempts", share->tries);

@@ -98,6 +98,49 @@ void queue_pump(struct queue *queue)
         ;
 }
 
+static const struct queue_share *paused_share(const struct queue_message *message, uint32_t index)
+{
+    for (struct queue_share *share = message->shares; share; share = share->next) {
+        if (share->place != QUEUE_READY || !share->lane->site->paused)
+            continue;
+        const struct queue_rcpt *rcpts = queue_share_rcpts(share);
+        for (uint32_t i = 0; i < share->count; i++)
+            if (rcpts[i].index == index)
+                return share;
+    }
+    return NULL;
+}
+
+/* `address` is empty when it is not at hand: then it is about all of the share. */
+static void log_untried(struct queue *queue, const struct queue_share *share, struct span address)
+{
+    const struct queue_site *site = share->lane->site;
+    struct queue_words words = queue_reason_words(site->last);
+    log_info(queue->log, "deferred", LOG_ID(share->message->id), LOG_SPAN("recipient", address),
+             LOG_SPAN("domain", queue_domain_name(share->domain)), LOG_SPAN("host", words.host),
+             LOG_INT("code", words.code), LOG_SPAN("reply", words.text), LOG_SPAN("site", queue_site_key(site)),
+             LOG_BOOL("tried", false), LOG_INT("next_s", (site->resume.due - queue->now_ms) / TIME_SECOND_MS));
+}
+
+#define TOLD_MOST 100
+
+/* Its story needs the reason why nothing happens: its site cannot be reached, so that it is not even tried. */
+static void tell_paused(struct queue *queue, const struct queue_message *message, const struct queue_arrival *arrival)
+{
+    struct wire_reader reader = wire_read(arrival->recipients);
+    struct writer_recipient recipient;
+    bool any = false;
+    for (const struct queue_share *share = message->shares; share; share = share->next)
+        any |= share->place == QUEUE_READY && share->lane->site->paused;
+    for (uint32_t i = 0; any && i < MIN(arrival->recipient_count, TOLD_MOST); i++) {
+        if (!writer_recipient_get(&reader, &recipient))
+            return;
+        const struct queue_share *share = paused_share(message, i);
+        if (share)
+            log_untried(queue, share, recipient.address);
+    }
+}
+
 enum status queue_arrived(struct queue *queue, int64_t now_ms, const struct queue_arrival *arrival)
 {
     queue->now_ms = MAX(queue->now_ms, now_ms);
@@ -108,6 +151,7 @@ enum status queue_arrived(struct queue *queue, int64_t now_ms, const struct queu
     queue->counts.accepted += arrival->recipient_count;
     for (struct queue_share *share = message->shares; share; share = share->next)
         queue_share_go(queue, share);
+    tell_paused(queue, message, arrival);
     queue_pump(queue);
     return STATUS_OK;
 }
@@ -141,10 +185,13 @@ static void domain_wake(struct queue *queue, struct queue_domain *domain, const 
     domain->refs++; /* it stays while we look at it */
     for (struct list *link; (link = list_first(&waiting));) {
         struct queue_share *share = CONTAINER(link, struct queue_share, link);
-        if (domain->site)
+        if (domain->site) {
             queue_share_go(queue, share);
-        else
+            if (!share->tries && share->place == QUEUE_READY && share->lane->site->paused)
+                log_untried(queue, share, SPAN_NONE);
+        } else {
             queue_share_unroutable(queue, share, &words, answer->result == RESOLVE_FAILED);
+        }
     }
     queue_domain_unref(queue, domain);
 }
