@@ -227,6 +227,16 @@ static enum status set_resolvers(struct ub_ctx *context, const struct dns_settin
     return STATUS_OK;
 }
 
+static void on_primed(void *arg, int rcode, void *packet, int n, int security, char *why_bogus, int was_ratelimited) {}
+
+/* The first question makes libunbound open and read what it needs (this one it answers by itself). It shall happen
+ * now, while files may be opened, and not with the first message. */
+static enum status prime(struct ub_ctx *context, char *error, size_t room)
+{
+    int result = ub_resolve_event(context, "localhost", DNS_A, 1, NULL, on_primed, NULL);
+    return result ? complain(error, room, "dns", result) : STATUS_OK;
+}
+
 enum status dns_new(struct loop *loop, const struct dns_settings *settings, char *error, size_t room, struct dns **ret)
 {
     struct dns *dns = calloc(1, sizeof(*dns));
@@ -240,6 +250,8 @@ enum status dns_new(struct loop *loop, const struct dns_settings *settings, char
     enum status status = dns->context ? set_options(dns->context, settings, error, room) : STATUS_MEMORY;
     if (status == STATUS_OK)
         status = set_resolvers(dns->context, settings, error, room);
+    if (status == STATUS_OK)
+        status = prime(dns->context, error, room);
     if (status == STATUS_OK)
         *ret = dns;
     else
