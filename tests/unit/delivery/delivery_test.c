@@ -1,345 +1,6 @@
 /* The whole room at work: a queue at one end of a channel, servers of all moods on loopback at the other. */
-#include "test.h"
-#include "delivery/delivery.h"
-#include "delivery/session.h"
-#include "name_server.h"
-#include "net/listen.h"
-#include "net/tls.h"
-#include "spool/log.h"
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
+#include "delivery_house.h"
 #include <unistd.h>
-
-#define SEGMENT_OCTETS (1u << 20)
-
-/* ---- a server ---- */
-
-struct server {
-    struct listener *listener;
-    struct net_address at;
-    const char *greeting;
-    const char *ehlo;         /* whole reply */
-    const char *mail, *rcpt, *data, *end; /* replies; NULL: the usual. "!" hangs up */
-    bool drops_first;         /* hang up on the first connection's MAIL */
-    struct tls_server *tls;   /* STARTTLS works; breaks_tls: it is answered by 220 and nonsense */
-    bool breaks_tls;
-    bool was_tls;             /* the last message came over TLS */
-    unsigned connections, messages, quits;
-    struct buf body;          /* of the last message, with its dots */
-    struct loop *loop;
-};
-
-struct visit {
-    struct server *server;
-    struct stream *stream;
-    bool in_data, begins_tls, is_broken;
-    size_t chunk;
-    unsigned number;
-};
-
-static void say(struct visit *visit, const char *reply)
-{
-    if (reply[0] == '!') {
-        stream_free(visit->stream);
-        visit->stream = NULL;
-        return;
-    }
-    stream_write(visit->stream, span_str(reply));
-    stream_write(visit->stream, SPAN("\r\n"));
-}
-
-static const char *or_else(const char *given, const char *usual)
-{
-    return given ? given : usual;
-}
-
-static void on_line(struct visit *visit, struct span line)
-{
-    struct server *server = visit->server;
-    if (span_starts(line, SPAN("EHLO")) || span_starts(line, SPAN("LHLO"))) {
-        say(visit, server->ehlo);
-    } else if (span_starts(line, SPAN("MAIL"))) {
-        say(visit, server->drops_first && visit->number == 1 ? "!" : or_else(server->mail, "250 sender ok"));
-    } else if (span_starts(line, SPAN("RCPT TO:<no"))) {
-        say(visit, "550 5.1.1 no such person");
-    } else if (span_starts(line, SPAN("RCPT"))) {
-        say(visit, or_else(server->rcpt, "250 recipient ok"));
-    } else if (span_starts(line, SPAN("DATA"))) {
-        visit->in_data = server->data == NULL;
-        buf_clear(&server->body);
-        say(visit, or_else(server->data, "354 go"));
-    } else if (span_starts(line, SPAN("BDAT "))) {
-        visit->chunk = (size_t)strtoul(line.p + 5, NULL, 10);
-        buf_clear(&server->body);
-    } else if (span_starts(line, SPAN("STARTTLS")) && (server->tls || server->breaks_tls)) {
-        say(visit, "220 go");
-        visit->begins_tls = server->tls != NULL;
-        visit->is_broken = server->breaks_tls;
-    } else if (visit->is_broken) {
-        say(visit, "!");
-    } else if (span_starts(line, SPAN("QUIT"))) {
-        server->quits++;
-        say(visit, "221 bye");
-    } else {
-        say(visit, "250 fine");
-    }
-}
-
-static void on_body(struct visit *visit)
-{
-    visit->server->messages++;
-    visit->server->was_tls = stream_is_tls(visit->stream);
-    say(visit, or_else(visit->server->end, "250 2.0.0 queued as 4711"));
-}
-
-static void on_readable(void *arg, struct stream *stream, struct span input)
-{
-    struct visit *visit = arg;
-    struct span left = input, line;
-    while (visit->stream && left.n) {
-        if (visit->chunk) {
-            size_t n = MIN(visit->chunk, left.n);
-            buf_add(&visit->server->body, span_head(left, n));
-            left = span_from(left, n);
-            visit->chunk -= n;
-            if (visit->chunk == 0)
-                on_body(visit);
-            continue;
-        }
-        if (visit->in_data) { /* nothing follows before our answer */
-            struct buf *body = &visit->server->body;
-            buf_add(body, left);
-            left = SPAN_NONE;
-            if (!span_ends_case(buf_span(body), SPAN("\r\n.\r\n")))
-                continue;
-            body->n -= 5;
-            visit->in_data = false;
-            on_body(visit);
-            continue;
-        }
-        size_t end = span_find_span(left, SPAN("\r\n"));
-        if (end == left.n)
-            break;
-        line = span_head(left, end);
-        left = span_from(left, end + 2);
-        on_line(visit, line);
-    }
-    if (visit->stream && visit->is_broken && left.n) /* a ClientHello, which is no line */
-        say(visit, "!");
-    if (!visit->stream) {
-        free(visit);
-        return;
-    }
-    stream_consume(stream, input.n - left.n);
-    if (visit->begins_tls)
-        assert_int_equal(stream_start_tls_server(stream, visit->server->tls), STATUS_OK);
-    visit->begins_tls = false;
-}
-
-static void on_end(void *arg, struct stream *stream, enum status why)
-{
-    stream_free(stream);
-    free(arg);
-}
-
-static void on_accept(void *arg, struct listener *listener, int fd, const struct net_address *peer)
-{
-    static const struct stream_events events = { .on_readable = on_readable, .on_end = on_end };
-    struct server *server = arg;
-    struct visit *visit = calloc(1, sizeof *visit);
-    visit->server = server;
-    visit->number = ++server->connections;
-    visit->stream = stream_new(server->loop, fd, &events, visit);
-    say(visit, server->greeting);
-    if (!visit->stream)
-        free(visit);
-    else
-        stream_flush(visit->stream);
-}
-
-static void server_open(struct server *server, struct loop *loop, const char *ehlo)
-{
-    static const struct listener_events events = { on_accept, NULL };
-    int fd;
-    *server = (struct server){ .greeting = "220 there", .ehlo = ehlo, .loop = loop, .body = BUF_EMPTY(1u << 20) };
-    assert_int_equal(net_address_parse(SPAN("127.0.0.1:0"), 1, &server->at), STATUS_OK);
-    net_address_set_port(&server->at, 0);
-    assert_int_equal(listen_open(&server->at, &(struct listen_options){ 0 }, &fd), STATUS_OK);
-    assert_int_equal(net_address_local(fd, &server->at), STATUS_OK);
-    server->listener = listener_new(loop, fd, &events, server);
-}
-
-static void server_close(struct server *server)
-{
-    listener_free(server->listener);
-    buf_done(&server->body);
-}
-
-/* ---- the house around it ---- */
-
-struct house {
-    struct loop *loop;
-    struct log log;
-    struct delivery delivery;
-    struct channel *queue;
-    struct spool_log store;
-    struct server server, other;
-    struct name_server names;
-    struct buf said;          /* what the queue was told, one line each */
-    unsigned credits, outcomes;
-};
-
-static void tell_outcome(struct house *house, struct span body)
-{
-    static const char *const words[] = { "delivered", "deferred", "failed", "caught", "relayed" };
-    struct lease_outcome outcome;
-    assert_true(lease_outcome_get(body, &outcome));
-    struct wire_reader reader = wire_read(outcome.recipients);
-    buf_printf(&house->said, "lease %d trouble %d\n", (int)outcome.lease, outcome.trouble);
-    for (uint32_t i = 0; i < outcome.recipient_count; i++) {
-        struct outcome_recipient one;
-        assert_true(outcome_recipient_get(&reader, &one));
-        buf_printf(&house->said, "%u %s %d %d.%d.%d %.*s\n", one.index, words[one.result], one.code, one.enhanced[0],
-                   one.enhanced[1], one.enhanced[2], SPAN_ARGS(one.text));
-    }
-    assert_true(wire_end(&reader));
-    house->outcomes++;
-}
-
-static void on_word(void *arg, struct channel *channel, struct channel_message *message)
-{
-    struct house *house = arg;
-    struct lease_credit credit;
-    struct lease_resolved resolved;
-    switch (message->kind) {
-    case LEASE_CREDIT:
-        assert_true(lease_credit_get(message->body, &credit));
-        house->credits += credit.more;
-        break;
-    case LEASE_RESOLVED:
-        assert_true(lease_resolved_get(message->body, &resolved));
-        buf_printf(&house->said, "resolved %d %d %.*s %.*s\n", (int)resolved.token, resolved.result,
-                   SPAN_ARGS(resolved.site), SPAN_ARGS(resolved.text));
-        house->outcomes++;
-        break;
-    case LEASE_OUTCOME: tell_outcome(house, message->body); break;
-    default: fail_msg("kind %d", message->kind);
-    }
-}
-
-static void on_gone(void *arg, struct channel *channel, enum status why)
-{
-    fail_msg("the channel ended: %s", status_text(why));
-}
-
-static const struct name_row name_rows[] = {
-    { "first.test", DNS_MX, "10 dead.test,20 live.test" }, { "dead.test", DNS_A, "127.0.0.3" },
-    { "live.test", DNS_A, "127.0.0.1" },                   { "live.test", DNS_AAAA, "!" },
-    { "lone.test", DNS_A, "127.0.0.1" },                   { "null.test", DNS_MX, "0 " },
-    { "dry.test", DNS_MX, "10 dry.test" },                 { "dry.test", DNS_A, "" },
-    { "slow.test", DNS_MX, "!" },                          { "lost.test", DNS_MX, "10 lost.test" },
-    { "lost.test", DNS_A, "!" },
-};
-
-static void house_open(struct house *house, const char *more)
-{
-    static const struct channel_events events = { on_word, on_gone };
-    *house = (struct house){ .loop = loop_new(), .said = BUF_EMPTY(1u << 20) };
-    log_init(&house->log, -1, "delivery", LOG_DEBUG);
-    server_open(&house->server, house->loop, "250-there\r\n250 PIPELINING");
-    server_open(&house->other, house->loop, "250 there");
-    name_server_open(&house->names, house->loop, name_rows, ARRAY_LEN(name_rows));
-
-    char text[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT], resolver[NET_ADDRESS_TEXT];
-    net_address_text(&house->names.at, resolver);
-    AUTO(buf_done) struct buf settings = BUF_EMPTY(1u << 16);
-    net_address_text(&house->server.at, text);
-    net_address_text(&house->other.at, other);
-    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: ['%s'] }\ndelivery: { port: %u, ip: %s }\nroutes:\n"
-               "- { domain: gone.example, via: discard }\n- { domain: no.example, via: reject, text: Not here }\n"
-               "- { domain: keep.example, via: catch }\n- { domain: other.example, via: 'smtp://%s' }\n"
-               "- { domain: lmtp.example, via: 'lmtp://%s' }\n- { domain: self.example, via: 'smtp://127.0.0.1:9' }\n"
-               "- { domain: login.test, via: 'smtp://u:p@%s' }\n- { domain: lax.test, via: 'smtp://%s', user: u, password: p, tls: required }\n"
-               "- { domain: dead.example, via: 'smtp://127.0.0.1:1' }\n- { domain: '*.example', via: 'smtp://%s' }\n"
-               "listen: [ { address: '127.0.0.1:9', service: relay } ]\n%s", resolver, net_address_port(&house->server.at),
-               more[0] ? "both" : "ipv4", other, text, text, text, text, more);
-    struct conf_faults faults;
-    conf_faults_init(&faults, "test");
-    struct delivery_config *config;
-    enum status status = delivery_config_new(house->loop, buf_span(&settings), SPAN_NONE, &faults, &config);
-    if (status != STATUS_OK)
-        fail_msg("%s", buf_cstr(&faults.text));
-    conf_faults_done(&faults);
-    delivery_init(&house->delivery, house->loop, &house->log, config);
-
-    int pair[2];
-    assert_int_equal(channel_pair(pair), STATUS_OK);
-    delivery_set_queue(&house->delivery, pair[0]);
-    house->queue = channel_new(house->loop, pair[1], &events, house);
-
-    int fd = memfd_create("segment", MFD_CLOEXEC);
-    assert_int_equal(ftruncate(fd, SEGMENT_OCTETS), 0);
-    struct spool_segment segment = { .number = 3, .epoch = 1, .salt = 99, .octets = SEGMENT_OCTETS, .use = SPOOL_MESSAGES };
-    assert_int_equal(spool_segment_write(&spool_ops_system, fd, &segment), STATUS_OK);
-    spool_log_init(&house->store, &spool_ops_system);
-    int mine = dup(fd);
-    assert_int_equal(spool_log_open(&house->store, fd), STATUS_OK);
-    AUTO(buf_done) struct buf body = BUF_EMPTY(64);
-    lease_segment_put(&body, &(struct lease_segment){ 3, 1 });
-    channel_send_fds(house->queue, LEASE_SEGMENT, buf_span(&body), &mine, 1);
-    close(mine);
-}
-
-static void house_close(struct house *house)
-{
-    delivery_done(&house->delivery);
-    channel_free(house->queue);
-    for (int i = 0; i < 20; i++)
-        loop_turn(house->loop, 1);
-    server_close(&house->server);
-    server_close(&house->other);
-    name_server_close(&house->names);
-    spool_log_done(&house->store);
-    buf_done(&house->said);
-    log_done(&house->log);
-    loop_free(house->loop);
-}
-
-/* Stores a message to so many recipients of `domain` ("r0@...", the second one "no1@..." when `bad`), leases it. */
-static void lease(struct house *house, uint64_t number, const char *domain, unsigned count, bool bad, struct span content,
-                  uint32_t flags)
-{
-    struct spool_recipient recipients[8];
-    char names[8][64];
-    struct lease_grant *grant = calloc(1, sizeof *grant);
-    for (unsigned i = 0; i < count; i++) {
-        snprintf(names[i], sizeof names[i], "%s%u@%s", bad && i == 1 ? "no" : "r", i, domain);
-        recipients[i] = (struct spool_recipient){ .address = span_str(names[i]), .notify = SPOOL_NOTIFY_SUCCESS * (i == 2) };
-        grant->recipients[i] = i;
-    }
-    struct spool_envelope envelope = { .sender = SPAN("a@a.org"), .recipients = recipients, .recipient_count = count, .flags = flags };
-    AUTO(buf_done) struct buf stored = BUF_EMPTY(1u << 16);
-    assert_int_equal(spool_envelope_encode(&envelope, &stored), STATUS_OK);
-    struct spool_append append = { .id = number, .kind = SPOOL_KIND_MESSAGE, .envelope = buf_span(&stored),
-                                   .headers = SPAN("Subject: x\r\n"), .body = &content, .body_count = 1 };
-    assert_int_equal(spool_log_commit(&house->store, &append), STATUS_OK);
-    grant->lease = grant->id = number;
-    grant->segment = append.place.segment, grant->offset = append.place.offset, grant->length = append.place.length;
-    grant->attempt = 1, grant->connections = 1;
-    grant->site = grant->domain = span_str(domain);
-    grant->recipient_count = count;
-    lease_grant_put(channel_begin(house->queue, LEASE_GRANT), grant);
-    assert_int_equal(channel_end(house->queue), STATUS_OK);
-    free(grant);
-}
-
-static void wait_for(struct house *house, unsigned outcomes, const char *said)
-{
-    for (int i = 0; i < 5000 && house->outcomes < outcomes; i++)
-        loop_turn(house->loop, 10);
-    assert_string_equal(buf_cstr(&house->said), said);
-}
 
 #define BODY SPAN("\r\nhello\r\n")
 
@@ -584,6 +245,110 @@ static void a_login_wants_a_good_certificate(void **state)
     house_close(&house);
 }
 
+/* 421 in the middle of a transaction, or a lost connection before its end: the next host gets the message at once. */
+static void the_next_host_is_tried(void **state)
+{
+    static const char *const moods[] = { "421 4.3.2 going down", "!" };
+    for (size_t i = 0; i < ARRAY_LEN(moods); i++) {
+        struct house house;
+        house_open(&house, "");
+        char at[64];
+        snprintf(at, sizeof at, "127.0.0.2:%u", net_address_port(&house.server.at));
+        server_open_at(&house.third, house.loop, "250 there", at);
+        house.third.rcpt = moods[i];
+        lease(&house, 1, "two.test", 2, false, BODY, 0);
+        for (int turn = 0; turn < 500 && house.outcomes < 1; turn++)
+            loop_turn(house.loop, 10);
+        assert_int_equal(house.third.connections, 1);
+        assert_non_null(strstr(buf_cstr(&house.said), "\n0 delivered 250 2.0.0 queued as 4711\n"
+                                                      "1 delivered 250 2.0.0 queued as 4711\n"));
+        house_close(&house);
+    }
+}
+
+/* Behind the end of data nobody knows: another host would make a second copy. */
+static void a_lost_end_of_data_waits(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    char at[64];
+    snprintf(at, sizeof at, "127.0.0.2:%u", net_address_port(&house.server.at));
+    server_open_at(&house.third, house.loop, "250 there", at);
+    house.third.end = "!";
+    lease(&house, 1, "two.test", 1, false, BODY, 0);
+    wait_for(&house, 1, "lease 1 trouble 0\n0 deferred 0 4.4.2 the server closed the connection while sending end of data; "
+             "the message may arrive twice\n");
+    assert_int_equal(house.server.connections, 0);
+    house_close(&house);
+}
+
+static void mail_goes_to_a_socket(void **state)
+{
+    struct house house;
+    char path[64];
+    snprintf(path, sizeof path, "unix:/tmp/delivery-test-%d.sock", (int)getpid());
+    house_open(&house, "");
+    server_open_at(&house.third, house.loop, "250-there\r\n250 PIPELINING", path);
+    struct lease_resolve ask = { .token = 1, .domain = SPAN("x.example"), .route = SPAN("") };
+    char route[80];
+    snprintf(route, sizeof route, "lmtp:%s", path + 5);
+    ask.route = span_str(route);
+    lease_resolve_put(channel_begin(house.queue, LEASE_RESOLVE), &ask);
+    assert_int_equal(channel_end(house.queue), STATUS_OK);
+    lease_route(&house, 1, "x.example", 1, false, BODY, 0, route);
+    char expected[300];
+    snprintf(expected, sizeof expected, "resolved 1 0 %s \nlease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n", route);
+    wait_for(&house, 2, expected);
+    house_close(&house);
+    unlink(path + 5);
+}
+
+static void set_true(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void what_nobody_takes_is_let_go(void **state)
+{
+    struct house house;
+    bool drained = false;
+    house_open(&house, "");
+    house.other.greeting = "~";
+    lease(&house, 1, "other.example", 1, false, BODY, 0);
+    lease(&house, 2, "other.example", 1, false, BODY, 0); /* waits for the first one's connection */
+    for (int i = 0; i < 500 && house.other.connections < 1; i++)
+        loop_turn(house.loop, 10);
+    delivery_drain(&house.delivery, set_true, &drained);
+    for (int i = 0; i < 500 && !drained; i++)
+        loop_turn(house.loop, 10);
+    assert_true(drained);
+    assert_int_equal(house.outcomes, 0);
+    house_close(&house);
+}
+
+/* The queue died: its leases die with it, whatever they were doing, and the next queue finds a clean house. */
+static void another_queue_begins_anew(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.end = "~";
+    lease(&house, 1, "a.example", 1, false, BODY, 0);
+    lease(&house, 2, "a.example", 1, false, BODY, 0);
+    resolve(&house, 7, "first.test");
+    for (int i = 0; i < 500 && house.server.messages < 1; i++)
+        loop_turn(house.loop, 10);
+    int pair[2];
+    assert_int_equal(channel_pair(pair), STATUS_OK);
+    delivery_set_queue(&house.delivery, pair[0]);
+    assert_int_equal(house.delivery.job_count, 0);
+    assert_int_equal(house.delivery.sites.n, 0);
+    house.is_leaving = true;
+    for (int i = 0; i < 20; i++)
+        loop_turn(house.loop, 1);
+    close(pair[1]);
+    house_close(&house);
+}
+
 static void routes_are_sites(void **state)
 {
     struct house house;
@@ -618,6 +383,11 @@ int main(void)
         cmocka_unit_test(tls_is_used_where_it_is_offered),
         cmocka_unit_test(broken_tls_is_done_without),
         cmocka_unit_test(a_login_wants_a_good_certificate),
+        cmocka_unit_test(the_next_host_is_tried),
+        cmocka_unit_test(a_lost_end_of_data_waits),
+        cmocka_unit_test(mail_goes_to_a_socket),
+        cmocka_unit_test(what_nobody_takes_is_let_go),
+        cmocka_unit_test(another_queue_begins_anew),
         cmocka_unit_test(routes_are_sites),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
