@@ -11,7 +11,8 @@
 PREFIX ?= /usr/local
 SECONDS ?= 30
 BUILD := build/release
-SETUP := meson setup --prefix=$(PREFIX)
+# Settings and data have their usual places whatever the prefix; meson would put them below it.
+SETUP := meson setup --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 .PHONY: all run test bench fuzz install clean
 
