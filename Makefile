@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 SECONDS ?= 30
 BUILD := build/release
 # Settings and data have their usual places whatever the prefix; meson would put them below it.
-SETUP := meson setup --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
+PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 .PHONY: all run test bench fuzz install clean
 
@@ -21,7 +21,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	packaging/packages.sh build
-	$(SETUP) $(BUILD) -Dtests=false
+	meson setup $(PLACES) $(BUILD) -Dtests=false
 
 run:
 	packaging/packages.sh run
@@ -42,7 +42,7 @@ fuzz:
 	scripts/fuzz $(SECONDS)
 
 install: $(BUILD)/build.ninja
-	meson configure $(BUILD) --prefix=$(PREFIX)
+	meson configure $(BUILD) $(PLACES)
 	ninja -C $(BUILD)
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
