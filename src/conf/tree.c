@@ -173,13 +173,32 @@ static bool text_is_clean(struct span text, struct conf_faults *faults)
 
 static void ignore_output(struct fy_diag *diag UNUSED, void *user UNUSED, const char *text UNUSED, size_t n UNUSED) {}
 
-static void report(struct fy_diag *diag, struct conf_faults *faults)
+/* Behind the last octet that is not white space: what is never closed is missed there, not in the empty lines below. */
+static void find_end(struct span text, unsigned *line, unsigned *column)
+{
+    *line = *column = 1;
+    for (unsigned l = 1, c = 1, i = 0; i < text.n; i++, c++) {
+        if (text.p[i] == '\n') {
+            l++;
+            c = 0;
+        } else if (text.p[i] != ' ' && text.p[i] != '\t' && text.p[i] != '\r') {
+            *line = l;
+            *column = c + 1;
+        }
+    }
+}
+
+static void report(struct fy_diag *diag, struct span text, struct conf_faults *faults)
 {
     void *at = NULL;
-    unsigned before = faults->count;
-    for (struct fy_diag_error *error; (error = fy_diag_errors_iterate(diag, &at)) != NULL;)
-        conf_faults_add(faults, from_1(error->line - 1), from_1(error->column - 1), "%s",
+    unsigned before = faults->count, last_line, last_column;
+    find_end(text, &last_line, &last_column);
+    for (struct fy_diag_error *error; (error = fy_diag_errors_iterate(diag, &at)) != NULL;) {
+        unsigned line = from_1(error->line - 1), column = from_1(error->column - 1);
+        bool behind = line > last_line;
+        conf_faults_add(faults, behind ? last_line : line, behind ? last_column : column, "%s",
                         error->msg ? error->msg : "not YAML");
+    }
     if (faults->count == before)
         conf_faults_add(faults, 0, 0, "not YAML, or out of memory");
 }
@@ -211,7 +230,7 @@ struct conf_node *conf_tree_build(struct conf_arena *arena, struct span text, st
         root = take_document(&b);
     if (!root && faults->count == before) {
         if (diag)
-            report(diag, faults);
+            report(diag, text, faults);
         else
             conf_faults_add(faults, 0, 0, "out of memory");
     }

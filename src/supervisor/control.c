@@ -19,6 +19,7 @@ struct client {
     struct loop_fd fd;
     struct buf request;
     bool waits_for_stop;
+    uint64_t reload; /* the number of the reload that answers it */
 };
 
 struct control {
@@ -55,7 +56,7 @@ static void on_reloaded(void *arg, struct span faults)
     struct control *control = arg;
     for (LIST_EACH(link, &control->clients)) {
         struct client *client = CONTAINER(link, struct client, link);
-        if (span_eq(buf_span(&client->request), SPAN("reload\n")))
+        if (client->reload && client->reload <= control->supervisor->reloads)
             answer(client, faults.n == 0, faults);
     }
 }
@@ -65,10 +66,8 @@ static void act(struct client *client)
     struct supervisor *supervisor = client->control->supervisor;
     struct span request = buf_span(&client->request);
     if (span_eq(request, SPAN("reload\n"))) {
-        if (supervisor->reload)
-            answer(client, false, SPAN("a reload is under way already\n"));
-        else
-            reload_start(supervisor, on_reloaded, client->control);
+        client->reload = supervisor->reloads + 1; /* one under way may have read the old file */
+        reload_start(supervisor, on_reloaded, client->control);
     } else if (span_eq(request, SPAN("stop\n"))) {
         client->waits_for_stop = true;
         if (supervisor->stage < STAGE_STOPPING)

@@ -79,7 +79,7 @@ int folders_lock(const struct plan *plan, struct conf_faults *faults)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t n = pread(fd, holder, sizeof holder - 1, 0);
         holder[n > 0 ? strcspn(holder, "\n") : 0] = 0;
-        conf_fault_at(plan->conf, path, faults, "state-dir: another goniec runs on %s (process %s)", path->p, holder);
+        conf_fault_at(plan->conf, path, faults, "state-dir: another goniec is running on %s (process %s)", path->p, holder);
         close(fd);
         return -1;
     }

@@ -33,6 +33,7 @@ static void finish(struct supervisor *supervisor)
     reload->on_done(reload->arg, buf_span(&reload->faults));
     buf_done(&reload->faults);
     free(reload);
+    reload_next(supervisor);
 }
 
 void reload_answer(struct child *child, struct span fault)
@@ -131,10 +132,19 @@ void reload_start(struct supervisor *supervisor, reload_done_fn *on_done, void *
     struct plan *plan = NULL;
     struct doors *doors = NULL;
     struct conf_faults faults;
-    if (supervisor->stage != STAGE_RUNNING || supervisor->reload) {
-        on_done(arg, supervisor->reload ? SPAN("a reload is under way already\n") : SPAN("not running yet, or stopping\n"));
+    if (supervisor->stage >= STAGE_STOPPING) {
+        supervisor->reloads++;
+        on_done(arg, SPAN("the server is stopping\n"));
         return;
     }
+    if (supervisor->stage == STAGE_STARTING || supervisor->reload) {
+        if (!supervisor->next_reload || arg) { /* a signal has nobody to answer, so it never takes the place */
+            supervisor->next_reload = on_done;
+            supervisor->next_reload_arg = arg;
+        }
+        return;
+    }
+    supervisor->reloads++;
     notify_reloading();
     conf_faults_init(&faults, supervisor->path);
     if (prepare(supervisor, &plan, &doors, &faults) && (supervisor->reload = reload_new(supervisor, on_done, arg))) {
@@ -152,10 +162,20 @@ void reload_start(struct supervisor *supervisor, reload_done_fn *on_done, void *
     conf_faults_done(&faults);
 }
 
+void reload_next(struct supervisor *supervisor)
+{
+    reload_done_fn *on_done = supervisor->next_reload;
+    supervisor->next_reload = NULL;
+    if (on_done)
+        reload_start(supervisor, on_done, supervisor->next_reload_arg);
+}
+
 void reload_cancel(struct supervisor *supervisor)
 {
-    if (!supervisor->reload)
+    if (!supervisor->reload) {
+        reload_next(supervisor); /* is told that we are stopping */
         return;
+    }
     for (unsigned i = 0; i < supervisor->child_count; i++)
         supervisor->children[i].reloading = false;
     buf_add_str(&supervisor->reload->faults, "the server is stopping\n");

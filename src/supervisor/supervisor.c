@@ -41,6 +41,7 @@ void supervisor_child_ready(struct child *child)
     log_info(&supervisor->log, "ready", LOG_INT("listeners", supervisor->doors->n),
              LOG_INT("processes", supervisor->child_count), LOG_SPAN("hostname", plan_hostname(supervisor->plan)));
     notify("READY=1\nSTATUS=Taking and delivering mail");
+    reload_next(supervisor);
 }
 
 /* The first start has somebody in front of the screen: say what is wrong and end. */

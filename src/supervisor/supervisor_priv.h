@@ -30,6 +30,8 @@ struct child {
     bool reloading;             /* has not answered RELOAD yet */
 };
 
+typedef void reload_done_fn(void *arg, struct span faults);
+
 enum stage { STAGE_STARTING, STAGE_RUNNING, STAGE_STOPPING, STAGE_EMPTYING };
 
 struct supervisor {
@@ -47,6 +49,9 @@ struct supervisor {
     enum stage stage;
     struct loop_timer deadline; /* of a stop */
     struct reload *reload;      /* under way; NULL: none */
+    uint64_t reloads;            /* begun since the start */
+    reload_done_fn *next_reload; /* one that waits; NULL: none */
+    void *next_reload_arg;
     struct control *control;
     int exit_status;
 };
@@ -71,10 +76,11 @@ void supervisor_child_gone(struct child *child);                    /* it was re
 void supervisor_stop(struct supervisor *supervisor);                /* the second time: at once */
 
 /* --- reload.c --- */
-/* Calls `on_done` (maybe at once) with an empty text when everything holds, or with what is wrong. */
-typedef void reload_done_fn(void *arg, struct span faults);
+/* Calls `on_done` (maybe at once) with an empty text when everything holds, or with what is wrong. While the server
+ * starts, or another reload is under way, it waits for that; there is only one to come, which reads the newest file. */
 void reload_start(struct supervisor *supervisor, reload_done_fn *on_done, void *arg);
 void reload_answer(struct child *child, struct span fault); /* READY, FAILED or gone while reloading */
+void reload_next(struct supervisor *supervisor);            /* the one that waits, if any */
 void reload_cancel(struct supervisor *supervisor);          /* a stop came between */
 
 /* --- control.c --- */

@@ -166,7 +166,7 @@ static void broken(void **state UNUSED)
     static const struct {
         const char *text, *begins;
     } rows[] = {
-        { "user: [a\n", "f:" }, { "user: \"a\n", "f:" }, { "part:\n\tidle: 5s\n", "f:2:" }, { "a: b: c\n", "f:1:" },
+        { "user: [a\n\n", "f:1:9:" }, { "user: \"a\n", "f:" }, { "part:\n\tidle: 5s\n", "f:2:" }, { "a: b: c\n", "f:1:" },
         { "user: @a\n", "f:1:7:" }, { "{", "f:" }, { "part:\n  idle: 5s\n hide: no\n", "f:3:2:" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
