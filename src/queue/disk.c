@@ -149,6 +149,8 @@ static bool on_found(void *arg, const struct spool_found *found)
         segment->known = MAX(segment->known, arrival.offset);
         status = queue_arrived(&role->queue, role_now(role), &arrival);
         finding->found += status == STATUS_OK;
+        if (arrival.body && (status == STATUS_OK || status == STATUS_EXISTS))
+            writers_body_named(role, arrival.body); /* else it would be removed with its writer */
     }
     if (status != STATUS_OK && status != STATUS_EXISTS)
         log_error(role_log(role), "record-unusable", LOG_ID(found->header.id), LOG_INT("segment", found->place.segment),

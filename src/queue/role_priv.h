@@ -106,6 +106,7 @@ void writers_peer(struct queue_role *role, const struct supervisor_peer *peer, i
 void writers_begin(struct queue_role *role);                   /* at the start: those that came before it */
 void writers_feed(struct queue_role *role);                    /* segments and body files that were waited for */
 void writers_tell_state(struct queue_role *role);
+void writers_body_named(struct queue_role *role, uint64_t number); /* a message was found that has this body file */
 void writers_close(struct queue_role *role);
 
 /* -- deliveries.c -- */

@@ -101,6 +101,14 @@ static bool body_forget(struct writer *writer, uint64_t number)
     return false;
 }
 
+/* Found by a scan, in a record that was synced but not announced: the file is the message's. */
+void writers_body_named(struct queue_role *role, uint64_t number)
+{
+    for (LIST_EACH(link, &role->writers))
+        if (body_forget(CONTAINER(link, struct writer, link), number))
+            return;
+}
+
 /* AGAIN: one is being made. */
 static enum status body_give(struct writer *writer, uint64_t token)
 {
