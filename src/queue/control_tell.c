@@ -53,14 +53,20 @@ static int64_t next_of(struct queue_role *role, const struct queue_share *share)
     return share->place == QUEUE_DUE ? share->retry_ms : role_now(role);
 }
 
+/* As a person sees it: whatever it waits for, it waits; ready is what only its turn is missing for. */
+static enum queue_place state_of(const struct queue_share *share)
+{
+    bool waits = share->place == QUEUE_RESOLVING || (share->place == QUEUE_READY && share->lane->site->paused);
+    return waits ? QUEUE_DUE : share->place;
+}
+
 static json_t *recipient(struct queue_role *role, const struct queue_share *share, const struct queue_rcpt *rcpt,
                          const struct spool_message *record)
 {
     json_t *object = json_object();
     if (record && rcpt->index < record->envelope.recipient_count)
         set_text(object, "address", spool_envelope_recipient(&record->envelope, rcpt->index).address);
-    bool paused = share->place == QUEUE_READY && share->lane->site->paused;
-    json_object_set_new(object, "state", json_string(queue_place_name(paused ? QUEUE_DUE : share->place)));
+    json_object_set_new(object, "state", json_string(queue_place_name(state_of(share))));
     set_text(object, "domain", queue_domain_name(share->domain));
     set_text(object, "route", queue_domain_route(share->domain));
     set_number(object, "attempts", share->tries);
