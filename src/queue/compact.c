@@ -1,13 +1,12 @@
 /* Nearly empty segments: what lives in them is copied to our own log, so that they can be used again. */
-#include "base/hash.h"
 #include "queue/entry.h"
 #include "queue/role_priv.h"
+#include "spool/move.h"
 #include <stdlib.h>
 #include <unistd.h>
 
 #define LOOK_MS 20000          /* between looks at the segments */
 #define SEGMENTS_LEAST 4       /* with fewer it is not worth the writing */
-#define RECORD_MAX ((size_t)1 << 30)
 
 struct compaction {
     struct queue_role *role;
@@ -17,9 +16,7 @@ struct compaction {
     uint64_t *ids;             /* of those that lived in it when it began */
     size_t at, n, moved;
     bool busy;                 /* a copy is on its way to disk */
-    struct spool_append append;
-    struct buf record, body;
-    struct span body_span;
+    struct spool_move move;
 };
 
 static void end(struct compaction *compaction)
@@ -33,8 +30,6 @@ static void end(struct compaction *compaction)
     free(compaction->ids);
     compaction->ids = NULL;
     compaction->n = compaction->at = compaction->moved = 0;
-    buf_done(&compaction->record);
-    buf_done(&compaction->body);
 }
 
 /* Somebody reads it where it is. */
@@ -62,58 +57,34 @@ static void moved(struct compaction *compaction, struct queue_message *message, 
     compaction->moved++;
 }
 
-static void on_copied(struct spool_append *append, enum status status)
+static void on_copied(struct spool_move *move, enum status status)
 {
-    struct compaction *compaction = append->arg;
-    struct queue_message *message = queue_message_find(&compaction->role->queue, append->id);
+    struct compaction *compaction = move->arg;
+    struct queue_message *message = queue_message_find(&compaction->role->queue, move->id);
     compaction->busy = false;
     if (status != STATUS_OK)
         compaction->at = compaction->n; /* no room: another time */
     else if (message && message->segment->number == compaction->number)
-        moved(compaction, message, &append->place);
+        moved(compaction, message, &move->place);
     loop_later(&compaction->step);
-}
-
-static enum status body_read(struct compaction *compaction, int fd, const struct spool_message *message)
-{
-    struct buf *body = &compaction->body;
-    buf_clear(body);
-    compaction->body_span = message->body;
-    if (message->header.file || message->body.p || message->header.body == 0)
-        return STATUS_OK;
-    enum status status = buf_reserve(body, message->header.body);
-    if (status == STATUS_OK)
-        status = spool_pread_all(spool_store_ops(compaction->role->store), fd, body->p, message->header.body,
-                                 message->body_at);
-    if (status == STATUS_OK && crc32c(0, body->p, message->header.body) != message->header.check_body)
-        status = STATUS_DAMAGED;
-    compaction->body_span = span_of(body->p, message->header.body);
-    return status;
 }
 
 static enum status copy(struct compaction *compaction, const struct queue_message *message)
 {
-    struct spool_message record;
+    struct queue_role *role = compaction->role;
+    const struct spool_segment *known = spool_store_segment(role->store, message->segment->number);
     int fd;
-    enum status status = disk_read(compaction->role, message, &compaction->record, &record, &fd);
+    if (!known)
+        return STATUS_NOT_FOUND;
+    enum status status = spool_store_read_fd(role->store, known->number, &fd);
     if (status != STATUS_OK)
         return status;
-    status = body_read(compaction, fd, &record);
+    struct spool_segment segment = *known;
+    struct spool_place place = { known->number, message->offset, message->length };
+    compaction->move = (struct spool_move){ .id = message->id, .on_done = on_copied, .arg = compaction };
+    status = spool_move_start(&compaction->move, role->writer, spool_store_ops(role->store), fd, &segment, place);
     close(fd);
-    if (status != STATUS_OK)
-        return status;
-    compaction->append = (struct spool_append){
-        .id = message->id, .kind = SPOOL_KIND_MESSAGE, .envelope = record.envelope.stored, .headers = record.headers,
-        .on_done = on_copied, .arg = compaction,
-    };
-    if (record.header.file) {
-        compaction->append.file = (struct spool_body_ref){ record.header.file, record.header.body,
-                                                           record.header.check_body };
-    } else {
-        compaction->append.body = &compaction->body_span;
-        compaction->append.body_count = 1;
-    }
-    return spool_writer_append(compaction->role->writer, &compaction->append);
+    return status;
 }
 
 static void on_step(struct loop_task *task)
@@ -170,7 +141,6 @@ void compact_turn(struct queue_role *role)
         if (!compaction)
             return;
         compaction->role = role;
-        compaction->record = compaction->body = BUF_EMPTY(RECORD_MAX);
         loop_task_init(role->process.loop, &compaction->step, on_step);
     }
     int64_t now = role_now(role);
@@ -189,8 +159,8 @@ void compact_close(struct queue_role *role)
         return;
     loop_task_cancel(&compaction->step);
     free(compaction->ids);
-    buf_done(&compaction->record);
-    buf_done(&compaction->body);
+    if (compaction->busy)
+        spool_move_drop(&compaction->move);
     free(compaction);
     role->compaction = NULL;
 }

@@ -36,6 +36,8 @@ enum status spool_move_start(struct spool_move *self, struct spool_writer *write
     struct spool_message message;
     self->buf = BUF_EMPTY(SPOOL_SEGMENT_MOST);
     enum status status = read_whole(self, ops, fd, segment, place, &message);
+    if (status == STATUS_OK && message.header.id != self->id)
+        status = STATUS_DAMAGED;
     if (status == STATUS_OK) {
         self->body = message.body;
         self->append = (struct spool_append){
@@ -50,3 +52,5 @@ enum status spool_move_start(struct spool_move *self, struct spool_writer *write
         buf_done(&self->buf);
     return status;
 }
+
+void spool_move_drop(struct spool_move *self) { buf_done(&self->buf); }

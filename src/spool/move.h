@@ -9,6 +9,7 @@
 #include "spool/writer.h"
 
 struct spool_move {
+    uint64_t id;             /* the record must have it */
     void (*on_done)(struct spool_move *self, enum status status); /* OK: `place` is the new one, and synced */
     void *arg;               /* the caller's */
     struct spool_place place;
@@ -19,6 +20,8 @@ struct spool_move {
 };
 
 /* Reads the record at `place`, checks all of it and appends it. OK: on_done will be called; else nothing happened.
- * The caller's memory until then; `on_done` and `arg` are set before. DAMAGED, IO, MEMORY, FULL. */
+ * The caller's memory until then; `id`, `on_done` and `arg` are set before. DAMAGED, IO, MEMORY, FULL. */
 MUST_CHECK enum status spool_move_start(struct spool_move *self, struct spool_writer *writer, const struct spool_ops *ops,
                                         int fd, struct spool_segment *segment, struct spool_place place);
+/* Frees what a move holds whose writer was freed before it was done. */
+void spool_move_drop(struct spool_move *self);

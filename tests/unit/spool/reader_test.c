@@ -154,7 +154,9 @@ static void survivors_move_to_another_log(void **state)
         struct spool_writer_settings settings = { .ops = &disk->ops, .no_thread = true };
         target.writer = spool_writer_new(loop, &settings, &events, &target);
         loop_turn(loop, 0);
-        struct spool_move move = { .on_done = on_moved, .arg = &target };
+        struct spool_move move = { .id = 8, .on_done = on_moved, .arg = &target };
+        assert_int_equal(spool_move_start(&move, target.writer, &disk->ops, log.fd, &log.segment, place), STATUS_DAMAGED);
+        move.id = 7;
         assert_int_equal(spool_move_start(&move, target.writer, &disk->ops, log.fd, &log.segment, place), STATUS_OK);
         loop_turn(loop, 0);
         assert_int_equal(target.status, STATUS_OK);
