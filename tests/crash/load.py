@@ -13,8 +13,8 @@ import time
 class Load:
     """`threads` connections that send until stop(); connections that break are opened anew."""
 
-    def __init__(self, port, threads=6, sizes=(200, 4000, 30000)):
-        self.port, self.sizes = port, sizes
+    def __init__(self, port, threads=6, sizes=(200, 4000, 30000), stuck_every=0, pause_s=0):
+        self.port, self.sizes, self.stuck_every, self.pause_s = port, sizes, stuck_every, pause_s
         self.lock = threading.Lock()
         self.next = 0
         self.accepted, self.unknown, self.refused = set(), set(), set()
@@ -35,6 +35,8 @@ class Load:
                 if client is None:
                     client = smtplib.SMTP("127.0.0.1", self.port, timeout=20)
                 self.send(client, self.number())
+                if self.pause_s:
+                    self.ending.wait(self.pause_s)
             except (OSError, smtplib.SMTPException):
                 if client is not None:
                     client.close()
@@ -49,7 +51,9 @@ class Load:
         text += ("x" * 70 + "\r\n") * (size // 72)
         answered = False
         try:
-            client.sendmail("a@example.org", [f"b{number % 50}@example.net"], text)
+            stuck = self.stuck_every and number % self.stuck_every == 0
+            domain = "stuck.example" if stuck else "example.net"
+            client.sendmail("a@example.org", [f"b{number % 50}@{domain}"], text)
             answered = True
             self.accepted.add(number)
         except smtplib.SMTPResponseException:
