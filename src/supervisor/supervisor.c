@@ -231,7 +231,8 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
         return false;
     log_init(&supervisor->log, supervisor->log_fd, role_name(ROLE_SUPERVISOR),
              (enum log_level)settings->common.log.level);
-    if (!plan_self_sign(supervisor->plan, faults, &made))
+    /* From here on a signal waits for the loop: a stop in the middle of the start is a stop, too. */
+    if (!open_loop(supervisor, faults) || !plan_self_sign(supervisor->plan, faults, &made))
         return false;
     if (settings->common.tls.certificates.n == 0)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
