@@ -265,6 +265,7 @@ int load_main(int argc, char **argv)
     free(load.latency_us);
     free((char *)load.options.password);
     tls_client_unref(load.tls);
+    stream_free_closing();
     loop_free(load.loop);
     return result;
 }

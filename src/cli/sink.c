@@ -289,6 +289,7 @@ int sink_main(int argc, char **argv)
     sink_session_free_all(&sink);
     tls_server_unref(sink.tls);
     sink_counts_done(&sink.counts);
+    stream_free_closing();
     loop_free(sink.loop);
     return result;
 }

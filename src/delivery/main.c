@@ -1,4 +1,5 @@
 #include "delivery/delivery.h"
+#include "net/stream.h"
 #include "wire/process.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -113,6 +114,7 @@ int delivery_main(void)
     if (role->queue_fd >= 0)
         close(role->queue_fd);
     loop_turn(role->process.loop, 0); /* sessions free themselves at the end of a turn */
+    stream_free_closing();
     process_done(&role->process);
     free(role);
     return exit_status;

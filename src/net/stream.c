@@ -28,6 +28,7 @@ struct stream *stream_new(struct loop *loop, int fd, const struct stream_events 
     stream->out = BUF_EMPTY(2 * STREAM_OUTPUT_MAX); /* records are larger than what they carry */
     stream->clear = BUF_EMPTY(STREAM_OUTPUT_MAX);
     stream->early = BUF_EMPTY(STREAM_SHARED);
+    list_init(&stream->link);
     loop_task_init(loop, &stream->task, on_task);
     loop_timer_init(loop, &stream->timer, on_due);
     if (loop_fd_add(loop, &stream->watch, fd, LOOP_READ, on_ready) == STATUS_OK)
@@ -37,6 +38,21 @@ struct stream *stream_new(struct loop *loop, int fd, const struct stream_events 
 }
 
 /* -- the end of a stream -- */
+
+/* Nobody but the loop knows a stream that was given away. */
+static struct list *closing_streams(void)
+{
+    static _Thread_local struct list ring;
+    if (!ring.next)
+        list_init(&ring);
+    return &ring;
+}
+
+void stream_free_closing(void)
+{
+    for (LIST_EACH(link, closing_streams()))
+        stream_free(CONTAINER(link, struct stream, link));
+}
 
 static void dispose(struct stream *stream)
 {
@@ -57,6 +73,7 @@ void stream_free(struct stream *stream)
     loop_fd_forget(&stream->watch);
     loop_task_cancel(&stream->task);
     loop_timer_stop(&stream->timer);
+    list_remove(&stream->link);
     close(fd);
     stream->dead = true;
     if (stream->depth == 0)
@@ -92,6 +109,7 @@ static void begin_close(struct stream *stream, bool linger)
         return;
     stream->closing = true;
     stream->lingering = linger;
+    list_add_last(closing_streams(), &stream->link);
     stream_hold(stream);
     stream_push(stream, false);
     if (stream->tls && !stream->error) {

@@ -45,6 +45,8 @@ void stream_close(struct stream *stream);
 /* The same for a peer that may still be talking: the socket is only half closed and what arrives is thrown away
  * until the peer closes too (at most STREAM_CLOSE_MS), so that our last reply is not lost to a reset. */
 void stream_close_linger(struct stream *stream);
+/* Frees those of this thread that were given away and are not closed yet: before their loop is freed. */
+void stream_free_closing(void);
 
 /* -- reading -- */
 void stream_consume(struct stream *stream, size_t n); /* the first n octets of the input are done with */

@@ -12,6 +12,7 @@ struct stream {
     struct loop_fd watch;
     struct loop_task task;
     struct loop_timer timer; /* runs only while closing */
+    struct list link;        /* among those of this thread that are closing */
     const struct stream_events *events;
     void *arg;
     struct span input;  /* while the handler looks: what it has not consumed */

@@ -1,3 +1,4 @@
+#include "net/stream.h"
 #include "smtpd/door.h"
 #include "smtpd/smtpd.h"
 #include "wire/process.h"
@@ -231,6 +232,7 @@ static void role_done(struct role_state *state)
     doors_close(&state->doors);
     drop_waiting_doors(state);
     sessions_free(smtpd);
+    stream_free_closing();
     store_done(&smtpd->store);
     bigs_forget(smtpd);
     transactions_done(smtpd);
