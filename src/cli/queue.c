@@ -192,12 +192,10 @@ static void print_recipient(const json_t *recipient)
     if (!*text_at(recipient, "text"))
         return;
     printf("      ");
-    if (*text_at(recipient, "host")) {
-        put(text_at(recipient, "host"));
-        fputs(" said: ", stdout);
+    if (number_at(recipient, "code")) {
+        put(*text_at(recipient, "host") ? text_at(recipient, "host") : "its server");
+        printf(" said: %lld ", (long long)number_at(recipient, "code"));
     }
-    if (number_at(recipient, "code"))
-        printf("%lld ", (long long)number_at(recipient, "code"));
     put(text_at(recipient, "text"));
     putchar('\n');
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define LOOK_MS 20000          /* between looks at the segments */
+#define SOON_MS 1000           /* after one that was emptied */
 #define SEGMENTS_LEAST 4       /* with fewer it is not worth the writing */
 
 struct compaction {
@@ -25,6 +26,8 @@ static void end(struct compaction *compaction)
     struct queue_log_segment *segment = queue_segment_find(&role->queue, compaction->number);
     if (segment)
         segment->moving = false;
+    if (compaction->n && compaction->moved == compaction->n)
+        compaction->look_ms = role_now(role) + SOON_MS; /* the next one */
     log_info(role_log(role), "segment-compacted", LOG_INT("segment", compaction->number),
              LOG_INT("messages", compaction->n), LOG_INT("moved", compaction->moved));
     free(compaction->ids);

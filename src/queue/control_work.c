@@ -33,7 +33,8 @@ static void say_error(struct control_client *client, const char *why)
 
 static bool is_route(const char *via)
 {
-    static const char *const begins[] = { "smtp://", "smtps://", "lmtp://", "lmtp:/", "mx", "discard", "reject", "catch" };
+    static const char *const begins[] = { "smtp://", "smtps://", "lmtp://", "lmtp:/", "mx", "discard", "reject",
+                                          "catch" };
     if (*via == 0)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(begins); i++)
@@ -180,7 +181,7 @@ static void share_hurry(struct queue *queue, struct queue_share *share)
 static void log_change(const struct control_client *client, const struct queue_message *message, uint32_t recipients)
 {
     log_info(role_log(client->role), works[client->op].event, LOG_ID(message->id), LOG_INT("recipients", recipients),
-             LOG_STR("who", client->who), LOG_STR("why", client->why ? client->why : ""),
+             LOG_STR("by", client->who), LOG_STR("why", client->why ? client->why : ""),
              LOG_STR("via", client->via ? client->via : ""));
 }
 

@@ -375,7 +375,8 @@ static void give_back(struct queue_role *role, uint64_t number, bool is_body)
     struct giving_back *giving = calloc(1, sizeof *giving);
     if (!giving)
         return; /* the next start finds that nobody needs it */
-    *giving = (struct giving_back){ .sync = { .on_done = on_synced }, .role = role, .number = number, .is_body = is_body };
+    *giving = (struct giving_back){ .sync = { .on_done = on_synced }, .role = role, .number = number,
+                                    .is_body = is_body };
     list_add_last(&role->givings, &giving->link);
     spool_journal_sync(role->journal, &giving->sync);
 }

@@ -95,7 +95,7 @@ void filter_done(struct filter *filter)
     *filter = (struct filter){ 0 };
 }
 
-/* * stands for anything, ? for one octet; never more than one step back, so it takes no longer than |pattern| x |text|. */
+/* * stands for anything, ? for one octet. One step back is enough: no longer than |pattern| x |text|. */
 static bool matches(const char *pattern, struct span text)
 {
     const char *star = NULL;

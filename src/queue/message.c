@@ -22,7 +22,8 @@ struct queue_log_segment *queue_segment_find(const struct queue *queue, uint32_t
     return node ? CONTAINER(node, struct queue_log_segment, node) : NULL;
 }
 
-struct queue_log_segment *queue_segment_add(struct queue *queue, uint32_t number, uint64_t epoch, uint32_t size, int writer)
+struct queue_log_segment *queue_segment_add(struct queue *queue, uint32_t number, uint64_t epoch, uint32_t size,
+                                            int writer)
 {
     struct queue_log_segment *segment = calloc(1, sizeof *segment);
     if (!segment)

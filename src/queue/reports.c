@@ -9,10 +9,18 @@
 #define REPORT_OCTETS_MAX ((size_t)64 << 20)
 #define HEADER_OCTETS_MAX ((size_t)64 << 10) /* of the original's header */
 
+struct original {
+    struct buf record;          /* what spool_message borrows from */
+    struct spool_message message;
+    struct buf octets;          /* the beginning of it, or all */
+    struct span header, body;
+};
+
 struct report_job {
     struct list link;
     struct queue_role *role;
     struct queue_report *report;
+    struct original original;
     struct intake intake;
 };
 
@@ -21,23 +29,12 @@ static void job_free(struct report_job *job)
     list_remove(&job->link);
     job->role->report_count--;
     intake_done(&job->intake);
+    buf_done(&job->original.record);
+    buf_done(&job->original.octets);
     free(job);
 }
 
 /* -- the original -- */
-
-struct original {
-    struct buf record;          /* what spool_message borrows from */
-    struct spool_message message;
-    struct buf octets;          /* the beginning of it, or all */
-    struct span header, body;
-};
-
-static void original_done(struct original *original)
-{
-    buf_done(&original->record);
-    buf_done(&original->octets);
-}
 
 static void original_cut(struct original *original)
 {
@@ -56,7 +53,8 @@ static enum status original_read(struct queue_role *role, const struct queue_mes
         return status;
     if (message->body)
         status = spool_store_body_read_fd(role->store, message->body, &body_fd);
-    uint64_t want = ret->message.octets <= return_max ? ret->message.octets : MIN(ret->message.octets, HEADER_OCTETS_MAX);
+    uint64_t octets = ret->message.octets;
+    uint64_t want = octets <= return_max ? octets : MIN(octets, HEADER_OCTETS_MAX);
     if (status == STATUS_OK)
         status = buf_reserve(&ret->octets, want);
     if (status == STATUS_OK)
@@ -154,9 +152,12 @@ static enum status report_write(struct queue_role *role, const struct queue_repo
 
 /* -- into our log -- */
 
-static void log_report(struct queue_role *role, const struct queue_report *report, const struct spool_envelope *envelope,
-                       struct span to, uint64_t id)
+static void log_report(const struct report_job *job)
 {
+    struct queue_role *role = job->role;
+    const struct queue_report *report = job->report;
+    const struct spool_envelope *envelope = &job->original.message.envelope;
+    struct span to = intake_recipient_of(&job->intake, 0);
     static const char *const events[] = { [QUEUE_REPORT_FAILED] = "bounced", [QUEUE_REPORT_DELAYED] = "delayed",
                                           [QUEUE_REPORT_DELIVERED] = "reported-delivered",
                                           [QUEUE_REPORT_RELAYED] = "reported-relayed" };
@@ -165,7 +166,7 @@ static void log_report(struct queue_role *role, const struct queue_report *repor
         struct queue_words words = queue_reason_words(report->told[i].reason);
         log_info(role_log(role), report->expired ? "expired" : events[report->kind], LOG_ID(report->id),
                  LOG_SPAN("recipient", spool_envelope_recipient(envelope, report->told[i].index).address),
-                 LOG_SPAN("to", to), LOG_STR("report", id_text(id, text)), LOG_INT("code", words.code),
+                 LOG_SPAN("to", to), LOG_STR("report", id_text(job->intake.id, text)), LOG_INT("code", words.code),
                  LOG_SPAN("text", words.text));
     }
 }
@@ -176,6 +177,7 @@ static void on_stored(struct intake *intake, enum status status)
     struct queue_role *role = job->role;
     struct queue_report *report = job->report;
     if (status == STATUS_OK) {
+        log_report(job);
         AUTO(buf_done) struct buf body = BUF_EMPTY(1u << 20);
         struct writer_enqueue told;
         intake_announce(intake, &body);
@@ -205,9 +207,10 @@ enum status role_own_arrival(struct queue_role *role, const struct queue_arrival
     return status;
 }
 
-static enum status store(struct report_job *job, struct original *original)
+static enum status store(struct report_job *job)
 {
     struct queue_role *role = job->role;
+    struct original *original = &job->original;
     AUTO(buf_done) struct buf text = BUF_EMPTY(REPORT_OCTETS_MAX);
     struct span to = reader_of(role, job->report, &original->message.envelope);
     struct intake_facts facts = { .hostname = buf_span(&role->hostname), .is_report = true,
@@ -226,8 +229,6 @@ static enum status store(struct report_job *job, struct original *original)
         status = intake_compose(&job->intake, &facts);
     if (status == STATUS_OK)
         status = intake_store(&job->intake, role->writer, NULL, on_stored);
-    if (status == STATUS_OK)
-        log_report(role, job->report, &original->message.envelope, to, facts.id);
     return status;
 }
 
@@ -239,15 +240,14 @@ static enum status report_begin(struct queue_role *role, struct queue_report *re
     if (!job)
         return STATUS_MEMORY;
     *job = (struct report_job){ .role = role, .report = report };
+    job->original.record = job->original.octets = BUF_EMPTY(REPORT_OCTETS_MAX);
     list_add_last(&role->report_jobs, &job->link);
     role->report_count++;
     intake_init(&job->intake, REPORT_OCTETS_MAX);
     job->intake.arg = job;
-    struct original original = { .record = BUF_EMPTY(REPORT_OCTETS_MAX), .octets = BUF_EMPTY(REPORT_OCTETS_MAX) };
-    enum status status = original_read(role, message, &original);
+    enum status status = original_read(role, message, &job->original);
     if (status == STATUS_OK)
-        status = store(job, &original);
-    original_done(&original);
+        status = store(job);
     if (status != STATUS_OK)
         job_free(job);
     return status;

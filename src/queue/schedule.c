@@ -22,11 +22,12 @@ void queue_share_rest(struct queue *queue, struct queue_share *share)
     place_set(queue, share, QUEUE_HELD);
 }
 
-/* The heap has no memory for it: it is due at once instead, which is early but never lost. */
+/* Without memory for its place in the heap nothing wakes it before the next start, which finds it waiting. */
 static void wake_at(struct queue *queue, struct queue_share *share, int64_t due_ms)
 {
     if (heap_set(&queue->wakes, &share->wake, due_ms) != STATUS_OK)
-        log_error(queue->log, "no-memory", LOG_ID(share->message->id), LOG_STR("what", "a recipient waits for a restart"));
+        log_error(queue->log, "no-memory", LOG_ID(share->message->id),
+                  LOG_STR("what", "a recipient waits for a restart"));
 }
 
 /* What may happen while it waits for its turn. */
