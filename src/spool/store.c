@@ -173,10 +173,18 @@ static enum status open_segment(struct spool_store *store, uint32_t number, int 
     return STATUS_OK;
 }
 
+/* When no more can be made, the last one is the journal's: without it nothing could be settled, and so no room
+ * could ever come back. */
+static bool may_take(const struct spool_store *store, enum spool_use use)
+{
+    bool scarce = store->failing || store->room < store->settings.reserve_octets + store->settings.segment_octets;
+    return store->ready_count > 1 || (store->ready_count == 1 && (use == SPOOL_JOURNAL || !scarce));
+}
+
 enum status spool_store_take(struct spool_store *store, enum spool_use use, uint32_t writer, int *ret_fd,
                              uint32_t *ret_number)
 {
-    if (list_is_empty(&store->ready)) {
+    if (!may_take(store, use)) {
         store_refill(store);
         return store->low ? STATUS_FULL : STATUS_AGAIN;
     }

@@ -197,11 +197,11 @@ void store_look_at_room(struct spool_store *store)
     uint64_t reserve = store->settings.reserve_octets, need = reserve;
     if (store->ops->room(store->ops, store->dir, &store->room) < 0)
         return;
-    if (store->ready_count == 0 && store->making == 0)
+    if (store->ready_count <= 1 && store->making == 0) /* and the last one is the journal's */
         need += store->settings.segment_octets;
     if (store->low)
         need += reserve / 16; /* so that it does not flicker */
-    bool low = store->room < need || (store->failing && store->ready_count == 0);
+    bool low = store->room < need || (store->failing && store->ready_count <= 1);
     if (low == store->low)
         return;
     store->low = low;

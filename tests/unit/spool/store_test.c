@@ -156,6 +156,25 @@ static void low_disk_and_back(void **state)
     scene_free(scene);
 }
 
+static void the_last_segment_is_the_journals(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t number;
+    spool_store_start(scene->store);
+    turns(scene);
+    scene->disk->room = (1u << 20) + 1000; /* over the reserve, but not enough for another segment */
+    spool_store_start(scene->store);       /* as the next look at the disk */
+    assert_false(scene->low);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+    assert_int_not_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+    spool_store_start(scene->store);
+    assert_true(scene->low);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_FULL);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_JOURNAL, 0, &fd, &number), STATUS_OK);
+    scene_free(scene);
+}
+
 static void a_full_disk_leaves_nothing_half_made(void **state)
 {
     for (unsigned step = 1; step < 8; step++) {
@@ -290,6 +309,7 @@ int main(void)
         cmocka_unit_test(makes_ahead_and_hands_out),
         cmocka_unit_test(released_segments_begin_a_new_life),
         cmocka_unit_test(low_disk_and_back),
+        cmocka_unit_test(the_last_segment_is_the_journals),
         cmocka_unit_test(a_full_disk_leaves_nothing_half_made),
         cmocka_unit_test(foreign_files_are_reported_and_left),
         cmocka_unit_test(a_newer_version_is_refused),
