@@ -240,7 +240,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     supervisor->doors = supervisor_doors_open(supervisor->plan, NULL, processes, faults);
     supervisor->tickets.count = 1;
     tls_random(supervisor->tickets.keys[0], sizeof supervisor->tickets.keys[0]);
-    return supervisor->doors && open_loop(supervisor, faults) && supervisor_control_open(supervisor, faults) &&
+    return supervisor->doors && supervisor_control_open(supervisor, faults) &&
            start_children(supervisor, faults);
 }
 
