@@ -135,7 +135,9 @@ static void leave_session(struct job *job)
     struct session *session = job->session;
     struct site *site = job->site;
     job->session = NULL;
-    if (session && session_is_reusable(session) && session->config == job->delivery->config) {
+    /* Behind one name there are often many machines: one in trouble is not asked again by way of a kept connection. */
+    bool is_well = session && job->trouble == TROUBLE_NONE && session_is_reusable(session);
+    if (is_well && session->config == job->delivery->config) {
         site_keep(site, session);
         return;
     }
@@ -154,7 +156,7 @@ void job_no_way(struct job *job)
     bool is_final = !job->has_temporary_trouble && job->last_n;
     struct status_code enhanced = job->last_enhanced;
     if (!is_final && enhanced.class == 5)
-        enhanced = STATUS_CODE(4, 4, 1);
+        enhanced.class = 4; /* the words were final, the failure is not */
     if (!job->came_up && job->trouble == TROUBLE_NONE && !is_final)
         job->trouble = TROUBLE_CONNECT;
     job_settle_rest(job, is_final ? OUTCOME_FAILED : OUTCOME_DEFERRED, job->last_code, enhanced,

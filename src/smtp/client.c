@@ -13,7 +13,7 @@ static const struct step {
     client_handler *on_2xx, *on_3xx, *on_4xx, *on_5xx;
 } steps[SMTP_CLIENT_STATE_COUNT] = {
 #define ROW(state, two, three, four, five) [SMTP_CLIENT_##state] = { two, three, four, five }
-    ROW(GREETING, client_on_greeting, NULL, client_on_refused, client_on_refused),
+    ROW(GREETING, client_on_greeting, NULL, client_on_refused, client_on_turned_away),
     ROW(EHLO, client_on_ehlo, NULL, client_on_refused, client_on_ehlo_refused),
     ROW(HELO, client_on_helo, NULL, client_on_refused, client_on_refused),
     ROW(STARTTLS, client_on_starttls, NULL, client_on_starttls_refused, client_on_starttls_refused),

@@ -98,7 +98,7 @@ enum smtp_client_trouble {
 
 struct smtp_client_failure {
     enum smtp_client_trouble trouble;
-    bool is_permanent;        /* a 5xx: the host wants no mail from us */
+    bool is_permanent;        /* a 5xx to EHLO and HELO: no mail can be given to this host */
     int code;
     struct status_code enhanced;
     char text[SMTP_REPLY_TEXT_MAX + 128]; /* the server's words, or ours */

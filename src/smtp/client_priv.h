@@ -13,7 +13,8 @@ void client_refuse(struct smtp_client *client, enum smtp_client_trouble trouble)
 
 /* Session: client_session.c */
 client_handler client_on_greeting, client_on_ehlo, client_on_ehlo_refused, client_on_helo, client_on_starttls,
-    client_on_starttls_refused, client_on_auth, client_on_auth_more, client_on_auth_refused, client_on_refused;
+    client_on_starttls_refused, client_on_auth, client_on_auth_more, client_on_auth_refused, client_on_refused,
+    client_on_turned_away;
 /* Offers: client_offers.c; one line of the reply to EHLO. */
 void client_offer_take(struct smtp_client *client, struct span line);
 

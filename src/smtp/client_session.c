@@ -28,6 +28,13 @@ void client_on_refused(struct smtp_client *client)
     client_refuse(client, SMTP_TROUBLE_REFUSED);
 }
 
+/* "554 no service for you" is said to a host, not about a message: another host, or another day, may do. */
+void client_on_turned_away(struct smtp_client *client)
+{
+    client_refuse(client, SMTP_TROUBLE_REFUSED);
+    client->failure.is_permanent = false;
+}
+
 static void send_secret(struct smtp_client *client, const char *before, struct span plain)
 {
     buf_add_str(&client->out, before);

@@ -66,7 +66,7 @@ static void unfriendly_greetings(void **state)
     lease(&house, 2, "other.example", 1, false, BODY, 0);
     for (int i = 0; i < 500 && house.outcomes < 2; i++)
         loop_turn(house.loop, 10);
-    assert_non_null(strstr(buf_cstr(&house.said), "lease 1 trouble 0\n0 failed 554 5.7.1 go away\n"));
+    assert_non_null(strstr(buf_cstr(&house.said), "lease 1 trouble 1\n0 deferred 554 4.7.1 go away\n"));
     assert_non_null(strstr(buf_cstr(&house.said), "lease 2 trouble 1\n0 deferred 450 4.0.0 later\n"));
     house_close(&house);
 }

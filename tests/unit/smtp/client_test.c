@@ -104,7 +104,7 @@ static const struct row rows[] = {
       "R 0 deferred 0 4.5.0 the server sent something that is no SMTP reply while sending end of data; the message may arrive twice: yes\nW close\nF 4\n" },
     { "354 after the end", .recipients = 1, .script = PIPE "M\nC MAIL FROM:<a@a.org>\nC RCPT TO:<r0@b.org>\nC DATA\nS 250 ok\nS 250 ok\nS 354 go\nB dotted\nS 354 more\n"
       "R 0 deferred 0 4.5.0 the server sent a reply that makes no sense while sending end of data; the message may arrive twice: more\nW close\n" },
-    { "greeted with 5xx", .script = "S 554 5.7.1 go away\nN\nW close\nF 1 554 permanent\n" },
+    { "greeted with 5xx", .script = "S 554 5.7.1 go away\nN\nW close\nF 1 554\n" },
     { "greeted with 4xx", .script = "S 421 busy\nN\nW close\nF 1 421\n" },
     { "greeted with another 4xx", .script = "S 450 busy\nN\nW close\nF 1 450\n" },
     { "greeted with 354", .script = "S 354 go\nW close\nF 4\n" },
