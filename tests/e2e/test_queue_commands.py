@@ -28,7 +28,7 @@ def send(house, sender, *recipients):
 def test_list_filters_and_states(stuck):
     send(stuck, "a@one.example", "x@example.net", "y@example.com")
     send(stuck, "b@two.example", "z@example.net")
-    stuck.wait_event("deferred", count=3)
+    stuck.wait_event("deferred")
     wait_for("three recipients", lambda: sum(len(m["recipients"]) for m in stuck.json("queue", "list")) == 3)
     assert len(stuck.json("queue", "list")) == 2
     assert [m["sender"] for m in stuck.json("queue", "list", "--sender", "b@two.example")] == ["b@two.example"]
@@ -46,7 +46,7 @@ def test_list_filters_and_states(stuck):
 def test_hold_release_retry_delete(stuck):
     send(stuck, "a@one.example", "x@example.net")
     send(stuck, "b@two.example", "z@example.com")
-    stuck.wait_event("deferred", count=2)
+    stuck.wait_event("deferred")
     stuck.run("queue", "hold", "--sender", "b@two.example", "--why", "looks like spam")
     held = wait_for("a held one", lambda: stuck.json("queue", "list", "--state", "held"))
     assert len(held) == 1 and "looks like spam" in stuck.run("queue", "show", held[0]["id"]).stdout
@@ -66,7 +66,7 @@ def test_hold_release_retry_delete(stuck):
 def test_states_survive_a_restart(stuck):
     send(stuck, "a@one.example", "x@example.net")
     send(stuck, "b@two.example", "z@example.com")
-    stuck.wait_event("deferred", count=2)
+    stuck.wait_event("deferred")
     stuck.run("queue", "hold", "--sender", "b@two.example", "--why", "waiting for the boss")
     stuck.stop()
     stuck.start()
@@ -84,7 +84,7 @@ def test_expiry_bounces(tmp_path):
         send(house, "x@example.org", "y@example.net")
         wait_for("a delay notice and a bounce", lambda: len(remote.received) >= 2)
         house.wait_empty()
-        first, second = (octets for _, _, octets in remote.received)
+        first, second = (octets for _, recipients, octets in remote.received if recipients)
         assert b"Action: delayed" in first and b"Action: failed" in second
         assert b"not now" in second
     remote.close()

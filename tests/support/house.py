@@ -143,7 +143,7 @@ class House:
             ],
             "relay": {"networks": ["127.0.0.0/8"]},
             "spool": {"segment": "4MiB", "reserve": "16MiB"},
-            "queue": {"first-retry": "1s", "longest-retry": "2s"},
+            "queue": {"first-retry": "1s", "longest-retry": "2s", "site-pause": "1s", "longest-site-pause": "1s"},
         }
 
     # -- settings and commands --

@@ -40,7 +40,7 @@ class Remote(Script):
     def say(self, talk, answers, step, line=b""):
         answer = answers.get(step, GOOD.get(step, "250 ok"))
         if callable(answer):
-            answer = answer(line)
+            answer = answer(line) or GOOD.get(step, "250 ok")
         if answer == DROP:
             raise Drop
         if answer == STALL:
@@ -66,6 +66,8 @@ class Remote(Script):
             elif verb == b"RCPT":
                 if self.say(talk, answers, "rcpt", line).startswith("2"):
                     recipients.append(line[8:].strip().split(b">")[0].lstrip(b"<").decode())
+            elif verb == b"DATA" and not recipients:
+                talk.write(b"554 5.5.1 no valid recipients\r\n")
             elif verb == b"DATA":
                 if not self.say(talk, answers, "data", line).startswith("3"):
                     continue
@@ -76,7 +78,7 @@ class Remote(Script):
                         raise Drop
                 if not piece:
                     return
-                if self.say(talk, answers, "dot").startswith("2"):
+                if self.say(talk, answers, "dot").startswith("2") and recipients:
                     self.received.append((sender, recipients, octets))
             elif verb == b"RSET":
                 self.say(talk, answers, "rset")
