@@ -130,7 +130,7 @@ service lmtp {{
     dovecot.stop()
 
 
-@pytest.mark.parametrize("via,event", [("discard", "delivered"), ("reject", "failed"), ("catch", "held")])
+@pytest.mark.parametrize("via,event", [("discard", "delivered"), ("reject", "failed"), ("catch", "caught")])
 def test_routes_without_a_server(tmp_path, via, event):
     with house_with_route(tmp_path, via) as house:
         send(house, "y@example.net")
