@@ -235,6 +235,8 @@ static void on_deferred(struct teller *t)
     if (has(t, "code") && has_server(t)) {
         say_server(t);
         say(t, " asks to try again later");
+    } else if (has(t, "domain")) {
+        say(t, "its servers could not be found");
     } else {
         say(t, "no server could take it");
         if (has_server(t)) {

@@ -216,6 +216,9 @@ void queue_share_unroutable(struct queue *queue, struct queue_share *share, cons
     struct queue_report *report = for_good ? settle_report_new(share->message, QUEUE_REPORT_FAILED, share->count) : NULL;
     queue_share_rest(queue, share);
     if (!for_good || !report) {
+        /* No delivery process ever had it: nobody else tells its story. */
+        log_info(queue->log, "deferred", LOG_ID(share->message->id), LOG_SPAN("domain", queue_domain_name(share->domain)),
+                 LOG_INT("recipients", share->count), LOG_INT("code", words->code), LOG_SPAN("reply", words->text));
         settle_defer(queue, share, reason, true);
     } else {
         share_fails(queue, share, reason, report);
