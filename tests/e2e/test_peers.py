@@ -1,4 +1,5 @@
 """Receiving servers that we did not write: Postfix, its smtp-sink, Dovecot's LMTP, aiosmtpd."""
+import os
 import pathlib
 import pwd
 import smtplib
@@ -24,7 +25,7 @@ def house_with_route(tmp_path, via):
 @pytest.mark.skipif(not find_program("smtp-sink"), reason="Postfix's smtp-sink is not installed")
 def test_smtp_sink(tmp_path):
     port = free_port()
-    sink = Process("smtp-sink", [find_program("smtp-sink"), "-c", f"127.0.0.1:{port}", "100"], tmp_path)
+    sink = Process("smtp-sink", [find_program("smtp-sink"), "-u", "nobody", "-c", f"127.0.0.1:{port}", "100"], tmp_path)
     wait_for("smtp-sink", lambda: can_connect(port))
     with house_with_route(tmp_path, f"smtp://127.0.0.1:{port}") as house:
         send(house, "y@example.net", count=50)
@@ -45,7 +46,6 @@ def test_postfix_takes_it(tmp_path):
             place.chmod(0o755)
     data.chmod(0o700)
     owner = pwd.getpwnam("postfix")
-    import os
     os.chown(data, owner.pw_uid, owner.pw_gid)
     (etc / "main.cf").write_text(
         f"compatibility_level = 3.6\nqueue_directory = {queue}\ndata_directory = {data}\nmyhostname = peer.example.net\n"
