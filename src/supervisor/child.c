@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SOON_MS = 10000, AGAIN_MIN_MS = 100, AGAIN_MAX_MS = 30000 };
+enum { SOON_MS = 10000, AGAIN_MIN_MS = 100, AGAIN_MAX_MS = 30000, STARTS_MAX = 4 };
 
 /* Who talks to whom. The channel to us is everybody's own. */
 static const struct {
@@ -256,9 +256,14 @@ static void on_end(struct child *child, int how)
     child->state = CHILD_DOWN;
     if (child->reloading)
         reload_answer(child, SPAN_NONE); /* it starts again with the new settings */
-    if (supervisor->stage == STAGE_RUNNING)
-        loop_timer_set(&child->again, pause_ms(child, lived_ms));
-    supervisor_child_gone(child);
+    int64_t pause = pause_ms(child, lived_ms);
+    /* Killed in the middle of the start, it gets another chance; one that gave up by itself would do so again. */
+    bool again = supervisor->stage == STAGE_RUNNING ||
+                 (supervisor->stage == STAGE_STARTING && WIFSIGNALED(how) && child->failures < STARTS_MAX);
+    if (again)
+        loop_timer_set(&child->again, pause);
+    else
+        supervisor_child_gone(child);
 }
 
 void child_reap(struct supervisor *supervisor)

@@ -72,7 +72,7 @@ void child_reap(struct supervisor *supervisor); /* after SIGCHLD */
 /* --- supervisor.c --- */
 void supervisor_child_ready(struct child *child);
 void supervisor_child_failed(struct child *child, struct span why); /* it said so */
-void supervisor_child_gone(struct child *child);                    /* it was reaped */
+void supervisor_child_gone(struct child *child);                    /* and is not started again */
 void supervisor_stop(struct supervisor *supervisor);                /* the second time: at once */
 
 /* --- reload.c --- */
