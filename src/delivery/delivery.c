@@ -1,8 +1,11 @@
 #include "delivery/delivery.h"
-#include "delivery/job.h"
+#include "delivery/job_priv.h"
 #include "delivery/resolve.h"
 #include "net/tls.h"
 #include <unistd.h>
+
+#define READERS 2
+#define READERS_WAITING 1000
 
 /* Everything in hand is forgotten: the queue that gave it is gone, or we are. */
 static void drop_all(struct delivery *delivery)
@@ -47,6 +50,8 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
     *delivery = (struct delivery){ .loop = loop, .log = log, .config = config };
     list_init(&delivery->jobs);
     list_init(&delivery->questions);
+    list_init(&delivery->checks);
+    delivery->readers = workers_new(loop, READERS, READERS_WAITING);
     tls_random(&delivery->random, sizeof delivery->random);
     loop_timer_init(loop, &delivery->drain_end, on_drain_end);
     loop_hook_add(loop, &delivery->give, give_credits);
@@ -55,6 +60,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
 void delivery_done(struct delivery *delivery)
 {
     drop_all(delivery);
+    job_checks_free(delivery);
     if (delivery->queue)
         channel_free(delivery->queue);
     loop_hook_remove(&delivery->give);

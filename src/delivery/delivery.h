@@ -13,6 +13,7 @@
 #include "delivery/config.h"
 #include "delivery/hosts.h"
 #include "delivery/places.h"
+#include "loop/workers.h"
 #include "wire/queue_delivery.h"
 
 struct delivery {
@@ -25,6 +26,8 @@ struct delivery {
     struct places places;        /* descriptors of segments and bodies */
     struct list jobs;            /* every struct job */
     struct list questions;       /* every struct question */
+    struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
+    struct list checks;          /* what the readers have in hand: job_check.c */
     unsigned job_count;
     uint32_t owed;               /* credits to give with the end of this turn */
     bool is_draining;

@@ -8,6 +8,7 @@ void job_drop(struct job *job)
 {
     struct delivery *delivery = job->delivery;
     job_way_free(job);
+    job_check_forget(job);
     session_free(job->session);
     if (list_is_linked(&job->in_site))
         list_remove(&job->in_site);
@@ -38,6 +39,11 @@ static void fail_here(struct job *job, const char *why)
     job_settle_rest(job, OUTCOME_DEFERRED, 0, STATUS_CODE(4, 3, 0), span_str(why));
 }
 
+static const char *unreadable(enum status status)
+{
+    return status == STATUS_DAMAGED ? "the stored message is damaged" : "the stored message cannot be read";
+}
+
 /* The record, its envelope and, where it is small, the whole message. */
 static bool read_message(struct job *job, const struct lease_grant *grant)
 {
@@ -50,7 +56,11 @@ static bool read_message(struct job *job, const struct lease_grant *grant)
     enum status status = spool_message_read(&spool_ops_system, job->segment->fd, &job->segment->segment, place,
                                             &job->record, &job->message);
     if (status != STATUS_OK) {
-        fail_here(job, status == STATUS_DAMAGED ? "the stored message is damaged" : "the stored message cannot be read");
+        fail_here(job, unreadable(status));
+        return false;
+    }
+    if (job->message.header.id != job->id) {
+        fail_here(job, unreadable(STATUS_DAMAGED));
         return false;
     }
     for (uint32_t i = 0; i < job->recipient_count; i++) {
@@ -294,7 +304,7 @@ static void on_over(void *arg, struct session *session)
     session_free(session);
     job->session = NULL;
     if (is_local)
-        fail_here(job, "the stored message cannot be read");
+        fail_here(job, unreadable(STATUS_IO));
     if (job->left == 0) {
         end_with_session(job);
     } else if (in_clear) {
@@ -402,5 +412,15 @@ void job_new(struct delivery *delivery, const struct lease_grant *grant)
         return;
     }
     job->site->most = MAX(grant->connections, 1u);
-    site_wait(job->site, job);
+    job_check(job);
+}
+
+void job_checked(struct job *job, enum status status)
+{
+    if (status == STATUS_OK) {
+        site_wait(job->site, job);
+        return;
+    }
+    fail_here(job, unreadable(status));
+    job_end(job);
 }

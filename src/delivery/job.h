@@ -4,6 +4,7 @@
 #include "delivery/route.h"
 #include "delivery/site.h"
 
+struct check;
 struct way;
 
 struct job_recipient {
@@ -24,6 +25,7 @@ struct job {
     struct span domain;        /* behind this struct */
 
     struct place *segment, *body;
+    struct check *check;       /* job_check.c; NULL unless the body is being read through */
     struct buf record;
     struct spool_message message;
     struct job_recipient *recipients;

@@ -8,6 +8,13 @@ void job_way_free(struct job *job);
 void job_open(struct job *job);      /* `trying` and `host` are set */
 void job_no_way(struct job *job);    /* there is no other; last_* says why */
 
+/* job_check.c: reads the body through and compares its checksum; job_checked() follows, perhaps at once. A body that
+ * came with its record has been checked. */
+void job_check(struct job *job);
+void job_check_forget(struct job *job);
+void job_checks_free(struct delivery *delivery); /* after the jobs */
+void job_checked(struct job *job, enum status status);
+
 /* job_outcome.c */
 void job_settle(struct job *job, uint32_t i, uint8_t result, const struct smtp_client_result *word);
 void job_settle_rest(struct job *job, uint8_t result, int code, struct status_code enhanced, struct span text);

@@ -19,6 +19,13 @@ static struct place *find(struct map *map, uint64_t number)
     return node ? CONTAINER(node, struct place, node) : NULL;
 }
 
+struct place *place_again(struct place *place)
+{
+    if (place)
+        place->refs++;
+    return place;
+}
+
 void place_release(struct place *place)
 {
     if (!place || --place->refs > 0)
@@ -69,8 +76,5 @@ void places_add(struct places *places, bool is_body, uint64_t number, int fd)
 
 struct place *places_take(struct places *places, bool is_body, uint64_t number)
 {
-    struct place *place = find(map_of(places, is_body), number);
-    if (place)
-        place->refs++;
-    return place;
+    return place_again(find(map_of(places, is_body), number));
 }

@@ -23,4 +23,5 @@ void places_add(struct places *places, bool is_body, uint64_t number, int fd);
 void places_gone(struct places *places, bool is_body, uint64_t number);
 /* NULL: not known. */
 struct place *places_take(struct places *places, bool is_body, uint64_t number);
+struct place *place_again(struct place *place); /* one more reference; NULL is fine */
 void place_release(struct place *place); /* NULL is fine */

@@ -34,7 +34,7 @@ static void give_turns(struct loop_task *task)
             site->open++;
         job_begin(CONTAINER(list_take_first(&site->waiting), struct job, in_site), kept);
     }
-    if (site->open == 0)
+    if (site->open == 0 && site->expected == 0)
         site_free(site);
 }
 
@@ -67,6 +67,17 @@ void site_free(struct site *site)
     loop_task_cancel(&site->turn);
     map_remove(&site->delivery->sites, &site->node);
     free(site);
+}
+
+void site_expect(struct site *site)
+{
+    site->expected++;
+}
+
+void site_unexpect(struct site *site)
+{
+    site->expected--;
+    loop_later(&site->turn);
 }
 
 void site_wait(struct site *site, struct job *job)

@@ -12,6 +12,7 @@ struct site {
     struct list waiting;   /* jobs, the oldest first */
     unsigned open;         /* sessions, idle ones included, and jobs that are opening one */
     unsigned most;         /* as the queue last said */
+    unsigned expected;     /* jobs that come to wait later */
     struct loop_task turn;
     size_t key_n;
     char key[];
@@ -19,6 +20,8 @@ struct site {
 
 /* The site of that name, made where there is none. NULL: out of memory. */
 struct site *site_get(struct delivery *delivery, struct span key);
+void site_expect(struct site *site);                      /* it stays until site_unexpect() */
+void site_unexpect(struct site *site);
 void site_wait(struct site *site, struct job *job);       /* it is called when its turn comes: job_begin() */
 void site_closed(struct site *site);                      /* one connection less */
 void site_keep(struct site *site, struct session *session); /* nobody uses it now */
