@@ -1,4 +1,5 @@
 /* The life of one message between the door and the log. */
+#include "base/hash.h"
 #include "intake/intake_priv.h"
 #include <assert.h>
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 
 #define KEEP_OCTETS (256u << 10) /* a buffer over that is given back between two messages */
+#define KEEP_RECIPIENTS 4096u    /* so is room for more recipients */
 #define CHUNK_MAX (16u << 20)    /* by how much the piece that makes a message a big one may pass inline_max */
 
 void intake_init(struct intake *intake, size_t inline_max)
@@ -21,6 +23,15 @@ void intake_init(struct intake *intake, size_t inline_max)
     };
 }
 
+static void recipients_free(struct intake *intake)
+{
+    free(intake->recipients);
+    free(intake->slots);
+    intake->recipients = NULL;
+    intake->slots = NULL;
+    intake->recipient_room = intake->recipient_count = 0;
+}
+
 void intake_done(struct intake *intake)
 {
     buf_done(&intake->added);
@@ -28,9 +39,7 @@ void intake_done(struct intake *intake)
     buf_done(&intake->texts);
     buf_done(&intake->envelope);
     buf_done(&intake->packed);
-    free(intake->recipients);
-    intake->recipients = NULL;
-    intake->recipient_room = intake->recipient_count = 0;
+    recipients_free(intake);
 }
 
 static void buf_reuse(struct buf *buf)
@@ -42,6 +51,10 @@ static void buf_reuse(struct buf *buf)
 
 void intake_clear(struct intake *intake)
 {
+    if (intake->recipient_room > KEEP_RECIPIENTS)
+        recipients_free(intake);
+    if (intake->recipient_count)
+        memset(intake->slots, 0, SLOTS_PER_RECIPIENT * intake->recipient_room * sizeof *intake->slots);
     struct intake old = *intake;
     buf_reuse(&old.added);
     buf_reuse(&old.bytes);
@@ -51,7 +64,7 @@ void intake_clear(struct intake *intake)
     /* Everything that is not named here belongs to one message only. */
     *intake = (struct intake){
         .added = old.added, .bytes = old.bytes, .texts = old.texts, .envelope = old.envelope, .packed = old.packed,
-        .recipients = old.recipients, .recipient_room = old.recipient_room, .inline_max = old.inline_max,
+        .recipients = old.recipients, .slots = old.slots, .recipient_room = old.recipient_room, .inline_max = old.inline_max,
         .at_line_start = true, .arg = old.arg,
     };
 }
@@ -87,18 +100,36 @@ enum status intake_sender(struct intake *intake, struct span address)
     return intake_text_add(intake, address, &intake->sender);
 }
 
+/* Where the recipient stands in the table of those we have, or would stand. */
+static uint32_t *slot_of(const struct intake *intake, struct span address)
+{
+    uint64_t mask = SLOTS_PER_RECIPIENT * (uint64_t)intake->recipient_room - 1;
+    for (uint64_t at = hash_bytes(address) & mask;; at = (at + 1) & mask) {
+        uint32_t *slot = &intake->slots[at];
+        if (*slot == 0 || span_eq(intake_recipient_of(intake, *slot - 1), address))
+            return slot;
+    }
+}
+
 static enum status recipients_grow(struct intake *intake)
 {
     if (intake->recipient_count < intake->recipient_room)
         return STATUS_OK;
     if (intake->recipient_count >= SPOOL_RECIPIENTS_MAX)
         return STATUS_FULL;
-    uint32_t room = MAX(8u, intake->recipient_room * 2);
-    struct intake_recipient *recipients = realloc(intake->recipients, room * sizeof *recipients);
-    if (!recipients)
+    uint32_t room = MAX(8u, intake->recipient_room * 2); /* a power of two: the table's size */
+    uint32_t *slots = calloc(SLOTS_PER_RECIPIENT * (size_t)room, sizeof *slots);
+    struct intake_recipient *recipients = slots ? realloc(intake->recipients, room * sizeof *recipients) : NULL;
+    if (!recipients) {
+        free(slots);
         return STATUS_MEMORY;
+    }
+    free(intake->slots);
+    intake->slots = slots;
     intake->recipients = recipients;
     intake->recipient_room = room;
+    for (uint32_t i = 0; i < intake->recipient_count; i++)
+        *slot_of(intake, intake_recipient_of(intake, i)) = i + 1;
     return STATUS_OK;
 }
 
@@ -106,13 +137,17 @@ enum status intake_recipient(struct intake *intake, struct span address, struct 
 {
     struct intake_recipient recipient = { .notify = (uint8_t)notify };
     enum status status = recipients_grow(intake);
-    if (status == STATUS_OK)
-        status = intake_text_add(intake, address, &recipient.address);
+    uint32_t *slot = status == STATUS_OK ? slot_of(intake, address) : NULL;
+    if (!slot || *slot)
+        return status; /* named twice: one copy is enough, as it was first asked for */
+    status = intake_text_add(intake, address, &recipient.address);
     if (status == STATUS_OK)
         status = intake_text_add(intake, orcpt, &recipient.orcpt);
-    if (status == STATUS_OK)
-        intake->recipients[intake->recipient_count++] = recipient;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    intake->recipients[intake->recipient_count++] = recipient;
+    *slot = intake->recipient_count;
+    return STATUS_OK;
 }
 
 struct span intake_sender_of(const struct intake *intake) { return intake_text(intake, intake->sender); }

@@ -82,6 +82,7 @@ struct intake {
     struct buf texts;            /* sender, account, recipients, ORCPTs, From: addresses, one behind the other */
     struct intake_text sender, account;
     struct intake_recipient *recipients;
+    uint32_t *slots;             /* hash table over the addresses: index + 1, 0 is empty */
     uint32_t recipient_room;
     struct span pieces[INTAKE_PIECES_MAX]; /* into `bytes` */
     size_t piece_count;
@@ -106,7 +107,8 @@ void intake_clear(struct intake *intake); /* keeps its memory, within reason */
 
 /* The envelope. MEMORY or FULL. `address` in canonical form; empty: the null sender. */
 MUST_CHECK enum status intake_sender(struct intake *intake, struct span address);
-/* `notify`: NOTIFY_x as in wire/smtpd_queue.h; `orcpt` still in xtext, or empty. */
+/* `notify`: NOTIFY_x as in wire/smtpd_queue.h; `orcpt` still in xtext, or empty.
+ * A recipient that is there already stays as it is, and is OK. */
 MUST_CHECK enum status intake_recipient(struct intake *intake, struct span address, struct span orcpt, unsigned notify);
 struct span intake_sender_of(const struct intake *intake);
 struct span intake_recipient_of(const struct intake *intake, uint32_t i);

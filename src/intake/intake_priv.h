@@ -7,6 +7,7 @@ struct intake_recipient {
     uint8_t notify;
 };
 
+#define SLOTS_PER_RECIPIENT 2u /* of the table by which a second naming is found */
 #define INTAKE_TEXTS_MAX (64u << 20) /* octets of all addresses of one message */
 
 struct span intake_text(const struct intake *intake, struct intake_text text);

@@ -266,12 +266,42 @@ static void test_envelope(void **state)
     intake_done(&intake);
 }
 
+/* Named twice, delivered once, with what was asked for first; letters of the local part count. */
+static void test_twice(void **state)
+{
+    struct intake intake;
+    char text[32];
+    intake_init(&intake, 1u << 20);
+    for (unsigned round = 0; round < 3; round++) {
+        begin(&intake, FROM "\r\n");
+        for (unsigned i = 0; i < 20000; i++) {
+            int n = snprintf(text, sizeof text, "r%u@example.com", i % 5000);
+            assert_int_equal(intake_recipient(&intake, span_of(text, (size_t)n), SPAN_NONE, 0), STATUS_OK);
+        }
+        assert_int_equal(intake_recipient(&intake, SPAN("bob@example.com"), SPAN("rfc822;x@y"), NOTIFY_NEVER), STATUS_OK);
+        assert_int_equal(intake_recipient(&intake, SPAN("Bob@example.com"), SPAN_NONE, 0), STATUS_OK);
+        assert_int_equal(intake.recipient_count, 5002);
+        assert_span(intake_recipient_of(&intake, 0), "bob@example.com");
+        assert_span(intake_recipient_of(&intake, 5000), "r4999@example.com");
+        assert_span(intake_recipient_of(&intake, 5001), "Bob@example.com");
+        struct intake_facts facts = facts_of(true);
+        struct spool_envelope envelope = { 0 };
+        assert_int_equal(intake_header(&intake, &facts), STATUS_OK);
+        assert_int_equal(intake_compose(&intake, &facts), STATUS_OK);
+        assert_int_equal(spool_envelope_decode(buf_span(&intake.envelope), &envelope), STATUS_OK);
+        struct spool_recipient first = spool_envelope_recipient(&envelope, 0);
+        assert_span(first.orcpt, "rfc822;bob@example.com");
+        assert_int_equal(first.notify, SPOOL_NOTIFY_FAILURE);
+    }
+    intake_done(&intake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_result), cmocka_unit_test(test_refused), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_report), cmocka_unit_test(test_flags),   cmocka_unit_test(test_big),
-        cmocka_unit_test(test_envelope),
+        cmocka_unit_test(test_envelope), cmocka_unit_test(test_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
