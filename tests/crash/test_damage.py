@@ -1,19 +1,12 @@
 """A spool that was damaged on the disk, and a disk that is full."""
 import os
 import pathlib
-import socket
 import subprocess
 
 import pytest
 
-from house import wait_for
+from house import free_port, wait_for
 from load import Load, check_arrived, kill_all, numbers, start
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def send_while_nobody_takes(house, count):

@@ -1,7 +1,6 @@
 """Space comes back: segments that are empty are used again, and few survivors do not hold many segments."""
 from load import Load, check_arrived, kill_all, numbers, start
-from house import wait_for
-from test_damage import free_port
+from house import free_port, wait_for
 
 
 def test_survivors_are_moved_and_stay_whole(house, sink):

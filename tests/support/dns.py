@@ -22,7 +22,7 @@ class Nsd(Process):
     """Serves `zones`: {"example.test": "records in zone file form"}; every zone gets its SOA and NS."""
 
     def __init__(self, folder, zones):
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port()
         folder = pathlib.Path(folder) / "nsd"
         folder.mkdir(parents=True)
         names = []

@@ -3,6 +3,7 @@
 Nothing here sleeps for luck: every wait has an event and a deadline.
 """
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -27,10 +29,21 @@ def binary():
     raise FileNotFoundError(f"no goniec below {BUILD}; build it first (make test does)")
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port():
+    """A port that nothing listens on. Below those that the kernel gives to outgoing connections, and each in turn for
+    everybody who runs tests here, so that nobody takes it between this look and its use."""
+    with open(pathlib.Path(tempfile.gettempdir()) / "goniec-test-ports", "a+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        last.seek(0)
+        port = int(last.read() or 12000)
+        while True:
+            port = port + 1 if port < 31999 else 12000
+            with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+                last.truncate(0)
+                last.write(str(port))
+                return port
 
 
 def wait_for(what, condition, deadline_s=None):
