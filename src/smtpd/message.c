@@ -22,6 +22,7 @@ void message_on_data(struct session *session)
 void message_spoil(struct session *session, unsigned code, struct status_code status, struct span text)
 {
     session_log_refused(session, "message", SPAN_NONE, code, text);
+    asking_cancel(&session->smtpd->asking, &session->question); /* about its author, perhaps */
     if (session->server.waiting == SMTP_EVENT_END)
         smtp_server_answer(&session->server, code, status, text);
     else
@@ -75,7 +76,8 @@ void message_facts(struct session *session, struct intake_facts *ret)
         .tls_cipher = tls ? span_str(tls->cipher) : SPAN_NONE,
         .tls_bits = tls ? (unsigned)MAX(tls->bits, 0) : 0,
         .account = session_account(session),
-        .submission = session_is_submission(session),
+        /* Who logged in answers for the header, whichever door was taken. */
+        .submission = session_is_submission(session) || session->account,
         .hide_client = session->account && session_settings(session)->hide_client,
         .utf8 = transaction->utf8,
         .body_8bit = transaction->body_8bit || server->body.has_8bit,
