@@ -134,11 +134,10 @@ static int64_t next_look(const struct session *session, int64_t now)
         due = earlier(due, session->asked_ms + ASK_MS);
     if (session->waits_store)
         due = earlier(due, session->asked_ms + session_settings(session)->queue_wait_ms);
-    if (session->transaction) {
-        due = earlier(due, session->transaction->began_ms + settings->transaction_ms);
-        if (is_receiving(session) && settings->minimum_rate > 0)
-            due = earlier(due, now + RATE_GRACE_MS);
-    }
+    if (session->busy_ms)
+        due = earlier(due, session->busy_ms + settings->transaction_ms);
+    if (session->transaction && is_receiving(session) && settings->minimum_rate > 0)
+        due = earlier(due, now + RATE_GRACE_MS);
     return MAX(due, now + 1);
 }
 
@@ -190,7 +189,7 @@ static void on_due(struct loop_timer *timer)
     } else if (!ours && now >= session->active_ms + settings->idle_ms) {
         close_late(session, STATUS_CODE(4, 4, 2), "Nothing came for too long");
         return;
-    } else if (!ours && session->transaction && now >= session->transaction->began_ms + settings->transaction_ms) {
+    } else if (!ours && session->busy_ms && now >= session->busy_ms + settings->transaction_ms) {
         close_late(session, STATUS_CODE(4, 4, 2), "The message took too long");
         return;
     } else if (!ours && session->transaction && is_receiving(session) && is_slow(session, now)) {
@@ -247,7 +246,7 @@ static bool act(struct session *session, const struct smtp_server_event *event)
     case SMTP_EVENT_AUTH: login_on_auth(session, event); break;
     case SMTP_EVENT_AUTH_RESPONSE: login_on_response(session, event); break;
     case SMTP_EVENT_AUTH_CANCEL: asking_cancel(&session->smtpd->asking, &session->question); break;
-    case SMTP_EVENT_MAIL: envelope_on_mail(session, &event->mail); break;
+    case SMTP_EVENT_MAIL: session->busy_ms = 0; envelope_on_mail(session, &event->mail); break;
     case SMTP_EVENT_RCPT: envelope_on_rcpt(session, &event->rcpt); break;
     case SMTP_EVENT_DATA: message_on_data(session); break;
     case SMTP_EVENT_BODY: message_on_body(session, event->octets); break;
@@ -269,6 +268,19 @@ static void start_tls(struct session *session)
         hang_up(session, "octets in clear behind STARTTLS, or no memory");
 }
 
+/* Octets that have become nothing yet, like those of half a command, are no sign of life. A message is on its way also
+ * while its octets are read for nothing. */
+static void note_progress(struct session *session, bool used)
+{
+    int64_t now = loop_now_ms(session->smtpd->loop);
+    if (used)
+        session->active_ms = now;
+    if (!smtp_server_in_transaction(&session->server))
+        session->busy_ms = 0;
+    else if (session->busy_ms == 0)
+        session->busy_ms = now;
+}
+
 static void run(struct session *session)
 {
     if (session->running || session->stalled || session->over)
@@ -285,6 +297,7 @@ static void run(struct session *session)
     if (session->over)
         return;
     stream_consume(session->stream, all.n - in.n);
+    note_progress(session, in.n < all.n);
     if (event.kind != SMTP_EVENT_MORE)
         return; /* replies wait for the rest of their group */
     if (session->server.state == SMTP_STATE_TLS && !session->shaking) {
@@ -389,6 +402,8 @@ static void on_proxy(struct session *session, struct span input)
     stream_consume(session->stream, input.n - in.n);
     if (!header.local && header.client.n > 0)
         set_client(session, &header.client);
+    else
+        session->trusted = false; /* the proxy's own address says nothing about whom it speaks for */
     open_door(session, true);
 }
 
@@ -397,7 +412,6 @@ static void on_readable(void *arg, struct stream *stream, struct span input)
     struct session *session = arg;
     if (session->over)
         return;
-    session->active_ms = loop_now_ms(session->smtpd->loop);
     if (session->proxy)
         on_proxy(session, input);
     else if (!session->greeted)

@@ -40,7 +40,8 @@ struct session {
     struct client *client;
     char *account;                /* who logged in; NULL: nobody */
     size_t account_n;
-    int64_t active_ms;            /* the client last said something, or was last answered */
+    int64_t active_ms;            /* the client last said something whole, or was last answered */
+    int64_t busy_ms;              /* since when a message is being given; 0: none is */
     int64_t asked_ms;             /* the question in hand */
     int64_t look_ms;              /* what the timer is set for */
     struct conf_ip ip;
