@@ -2,6 +2,7 @@
 #include "policy/recipient.h"
 #include "smtpd/session_priv.h"
 
+#define RECIPIENT_OCTETS 64u /* that a recipient takes beside its texts */
 #define LATER SPAN("This cannot be checked at present; try again later")
 
 static void keep_parameters(struct transaction *transaction, const struct smtp_mail *mail)
@@ -85,7 +86,10 @@ void envelope_on_sender_answer(struct session *session, const struct answer *ans
 
 static void take_recipient(struct session *session, struct span address, struct span orcpt, unsigned notify)
 {
-    if (intake_recipient(&session->transaction->intake, address, orcpt, notify) == STATUS_OK)
+    /* Kept as text, in the envelope and in the announcement. */
+    transaction_hold(session->transaction, RECIPIENT_OCTETS + 3 * (address.n + orcpt.n));
+    bool full = session->smtpd->held > (uint64_t)session_settings(session)->max_memory;
+    if (!full && intake_recipient(&session->transaction->intake, address, orcpt, notify) == STATUS_OK)
         smtp_server_accept(&session->server);
     else
         session_refuse(session, "RCPT", address, 452, STATUS_CODE(4, 5, 3), SPAN("No memory for more recipients"));
