@@ -1,5 +1,6 @@
 #include "smtpd/asking.h"
 #include "base/hash.h"
+#include <unistd.h>
 
 #define BODY_MAX (WIRE_SASL_MAX + WIRE_ASK_MAX * 1024u) /* octets of one question */
 
@@ -123,6 +124,8 @@ void asking_connect(struct asking *asking, int fd)
     asking->directory = channel_new(asking->loop, fd, &events, asking);
     if (!asking->directory)
         log_error(asking->log, "peer-refused", LOG_STR("peer", "directory"), LOG_STR("why", "out of memory"));
+    if (!asking->directory)
+        close(fd);
 }
 
 /* A new token for the question, or false. */
@@ -130,6 +133,8 @@ static bool begin(struct asking *asking, struct question *question)
 {
     if (!asking->directory || channel_is_dead(asking->directory))
         return false;
+    if (question->token)
+        forget(asking, question); /* what was asked before is of no use any more */
     question->token = ++asking->token;
     if (map_add(&asking->open, &question->node, hash_u64(question->token)) == STATUS_OK)
         return true;

@@ -102,9 +102,11 @@ static void start(struct big *big, struct span piece)
     enum status status = piece.n ? spool_body_add(big->body, piece, on_written, big)
                                  : spool_body_sync(big->body, on_synced, big);
     big->busy = status == STATUS_OK;
-    if (!big->busy)
-        message_spoil(big->transaction->session, 452, STATUS_CODE(4, 3, 1),
-                      SPAN("Too much mail at a time; try again later"));
+    if (big->busy)
+        return;
+    big->transaction->session->stalled = false;
+    message_spoil(big->transaction->session, 452, STATUS_CODE(4, 3, 1),
+                  SPAN("Too much mail at a time; try again later"));
 }
 
 /* Writes what is next: the beginning that intake kept, then what came since, at last the sync. */

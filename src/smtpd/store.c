@@ -184,6 +184,8 @@ void store_connect(struct store *store, int fd)
     store->queue = channel_new(store->loop, fd, &events, store);
     if (!store->queue)
         log_error(store->log, "peer-refused", LOG_STR("peer", "queue"), LOG_STR("why", "out of memory"));
+    if (!store->queue)
+        close(fd);
 }
 
 /* -- messages -- */

@@ -195,6 +195,14 @@ static void test_proxy(void **state)
     guest_talks(&guest, &house, "EHLO c\r\n", "250 HELP\r\n");
     guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", "250 2.1.5 ");
     guest_end(&guest);
+    static const char *const nobody[] = { "PROXY UNKNOWN\r\n", "PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n" };
+    for (unsigned i = 0; i < 2; i++) { /* the proxy itself is in a relay network, whom it speaks for is not known */
+        guest_begin(&guest, &house, 3);
+        guest_talks(&guest, &house, nobody[i], "220 ");
+        guest_talks(&guest, &house, "EHLO c\r\n", "250 HELP\r\n");
+        guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", "550 5.7.1 ");
+        guest_end(&guest);
+    }
     guest_begin(&guest, &house, 3);
     guest_says(&guest, "EHLO c\r\n");
     guest_sees_close(&guest, &house);
@@ -221,6 +229,117 @@ static void test_login_before_tls(void **state)
     guest_talks(&guest, &house, "MAIL FROM:<anna@example.org>\r\n", "503 ");
     guest_talks(&guest, &house, "EHLO c\r\n", "250 HELP\r\n");
     guest_talks(&guest, &house, "MAIL FROM:<anna@example.org>\r\n", "530 ");
+    guest_end(&guest);
+    house_end(&house);
+}
+
+/* A login is answered for at a relay listener too: no header in somebody else's name. */
+static void test_login_at_relay(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    house_begin(&house, "smtpd: { login-without-tls: true }\nrelay: { networks: [] }");
+    relay_begin(&guest, &house);
+    guest_talks(&guest, &house, LOGIN, "235 ");
+    guest_talks(&guest, &house, TO_RCPT "DATA\r\n", "354 ");
+    guest_talks(&guest, &house, "From: bob@example.org\r\n\r\nx\r\n.\r\n", "550 5.7.1 not as this one\r\n");
+    guest_talks(&guest, &house, "MAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n", "354 ");
+    guest_talks(&guest, &house, "From: bob@example.org\r\n\r\nx\r\n.\r\n", "550 5.7.1 not as this one\r\n");
+    guest_talks(&guest, &house, TO_RCPT "DATA\r\n", "354 ");
+    guest_talks(&guest, &house, MESSAGE, "queued as ");
+    guest_end(&guest);
+    house_end(&house);
+}
+
+/* Says an octet again and again until it hears this. */
+static void drip(struct guest *guest, struct house *house, const char *octet, const char *until)
+{
+    int64_t next = 0; /* slowly: half a command must not become too long */
+    while (!has(buf_span(&guest->heard), until)) {
+        assert_false(guest->closed);
+        if (loop_now_ms(house->loop) >= next) {
+            guest_says(guest, octet);
+            next = loop_now_ms(house->loop) + 20;
+        }
+        house_turn(house);
+    }
+}
+
+/* Dripping keeps alive neither half a command nor a message that is refused already. */
+static void test_dripping(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    house_begin(&house, "smtpd: { idle: 1s, transaction: 1s, max-size: 1KiB, minimum-rate: 0 }");
+    relay_begin(&guest, &house);
+    drip(&guest, &house, "x", "421 4.4.2 Nothing came for too long");
+    guest_end(&guest);
+    relay_begin(&guest, &house);
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n", "354 ");
+    for (unsigned i = 0; i < 2000; i++)
+        guest_says(&guest, "x");
+    drip(&guest, &house, "x", "421 4.4.2 The message took too long");
+    guest_end(&guest);
+    house_end(&house);
+}
+
+/* Envelopes count as memory, too. */
+static void test_recipients_memory(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    AUTO(buf_done) struct buf orcpt = BUF_EMPTY(500);
+    house_begin(&house, "smtpd: { max-memory: 1MiB, max-recipients: 100000 }");
+    relay_begin(&guest, &house);
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\n", "250 ");
+    while (orcpt.n < 400)
+        buf_add_char(&orcpt, 'x');
+    unsigned taken = 0;
+    for (bool more = true; more; taken += more) {
+        AUTO(buf_done) struct buf line = BUF_EMPTY(1024);
+        buf_printf(&line, "RCPT TO:<r%u@d.example> ORCPT=rfc822;%.*s\r\n", taken, SPAN_ARGS(buf_span(&orcpt)));
+        buf_clear(&guest.heard);
+        guest_says(&guest, buf_cstr(&line));
+        while (!has(buf_span(&guest.heard), "\r\n"))
+            house_turn(&house);
+        more = has(buf_span(&guest.heard), "250 ");
+        assert_true(taken < 2000);
+    }
+    assert_true(has(buf_span(&guest.heard), "452 4.5.3 "));
+    guest_talks(&guest, &house, "RSET\r\n", "250 ");
+    guest_talks(&guest, &house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", "250 2.1.5 ");
+    guest_end(&guest);
+    house_end(&house);
+}
+
+/* The queue dies while directory is asked about the author of a large message: the next question is a new one. */
+static void test_queue_dies_at_author(void **state)
+{
+    static struct house house;
+    struct guest guest;
+    house_begin(&house, QUICK "\nspool: { big-body: 64KiB }");
+    guest_begin(&guest, &house, 0);
+    guest_hears(&guest, &house, "220 ");
+    guest_talks(&guest, &house, "EHLO c\r\n", "250 HELP\r\n");
+    guest_talks(&guest, &house, LOGIN, "235 ");
+    guest_talks(&guest, &house, TO_RCPT "DATA\r\n", "354 ");
+    guest_says(&guest, "From: anna@example.org\r\n\r\n");
+    for (unsigned i = 0; i < 2000; i++)
+        guest_says(&guest, "0123456789 0123456789 0123456789 0123456789\r\n");
+    house_wait(&house, &house.bodies, 1);
+    house.mute = true;
+    unsigned asked = house.asked;
+    guest_says(&guest, ".\r\n");
+    house_wait(&house, &house.asked, asked + 1);
+    channel_free(house.queue);
+    house.queue = NULL;
+    guest_hears(&guest, &house, "451 4.3.0 ");
+    house.mute = false;
+    house_queue(&house);
+    for (unsigned i = 0; i < 3; i++) {
+        guest_talks(&guest, &house, TO_RCPT "DATA\r\n", "354 ");
+        guest_talks(&guest, &house, MESSAGE, "queued as ");
+    }
     guest_end(&guest);
     house_end(&house);
 }
@@ -367,6 +486,8 @@ int main(void)
         cmocka_unit_test(test_reload_and_drain), cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_login_before_tls), cmocka_unit_test(test_transaction_time),
         cmocka_unit_test(test_half_close), cmocka_unit_test(test_queue_wait),
+        cmocka_unit_test(test_login_at_relay), cmocka_unit_test(test_dripping),
+        cmocka_unit_test(test_recipients_memory), cmocka_unit_test(test_queue_dies_at_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
