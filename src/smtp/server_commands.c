@@ -60,7 +60,8 @@ static bool offers_mechanism(const struct smtp_server *server, struct span name)
 static bool decode_sasl(struct smtp_server *server, struct span line, struct smtp_server_event *ret)
 {
     buf_clear(&server->sasl);
-    if (base64_decode(line, &server->sasl) != STATUS_OK) {
+    if (buf_reserve(&server->sasl, line.n) != STATUS_OK || /* at once: growing would leave copies of a password */
+        base64_decode(line, &server->sasl) != STATUS_OK) {
         buf_wipe(&server->sasl);
         server_refuse(server, 501, STATUS_CODE(5, 5, 2), "This is not base64");
         return false;
