@@ -1,11 +1,6 @@
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-
-from house import House, Sink  # noqa: E402
+from house import House, Sink
 
 
 @pytest.fixture

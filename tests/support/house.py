@@ -75,12 +75,15 @@ def merge(base, changes):
 class Process:
     """A program with its output kept in a file, ended politely and then for certain."""
 
+    running = []  # whatever a test forgets, its end kills (tests/conftest.py)
+
     def __init__(self, name, arguments, folder, env=None):
         self.name = name
         self.output = pathlib.Path(folder) / f"{name}.out"
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(arguments, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                             env=env, start_new_session=True)
+        Process.running.append(self)
 
     def text(self):
         return self.output.read_text(errors="replace")
