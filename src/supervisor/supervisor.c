@@ -1,6 +1,7 @@
 #include "net/tls.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor_priv.h"
+#include "wire/process.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,6 +277,7 @@ int supervisor_run(const char *path)
     log_init(&supervisor->log, -1, role_name(ROLE_SUPERVISOR), LOG_INFO);
     notify_init();
     raise_limits();
+    process_keep_secrets();
     umask(0027);
     conf_faults_init(&faults, path);
     int exit_status = 1;

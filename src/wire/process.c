@@ -1,6 +1,8 @@
 #include "wire/process.h"
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void process_leave(struct process *process, int exit_status)
@@ -132,6 +134,12 @@ static void on_flush(struct loop_task *task)
     log_flush(&CONTAINER(task, struct process, flush)->log);
 }
 
+void process_keep_secrets(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
+}
+
 enum status process_init(struct process *process, enum role role, const struct process_orders *orders, void *arg)
 {
     static const struct channel_events events = { on_order, on_supervisor_gone };
@@ -139,6 +147,7 @@ enum status process_init(struct process *process, enum role role, const struct p
     if (!process->loop)
         return STATUS_IO;
     signal(SIGPIPE, SIG_IGN);
+    process_keep_secrets();
     log_init(&process->log, -1, role_name(role), LOG_INFO);
     process->supervisor = channel_new(process->loop, SUPERVISOR_FD, &events, process);
     if (!process->supervisor) {

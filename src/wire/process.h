@@ -35,6 +35,8 @@ struct process {
     bool has_settings, draining;
 };
 
+/* No core dumps and no debugger of the same user: keys, passwords and mail lie in the memory. process_init() does it. */
+void process_keep_secrets(void);
 /* Makes the loop and takes descriptor 3. IO, MEMORY: errno tells; the process cannot live. */
 MUST_CHECK enum status process_init(struct process *process, enum role role, const struct process_orders *orders, void *arg);
 /* Obeys until the end; returns what main returns. */
