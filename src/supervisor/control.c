@@ -127,7 +127,7 @@ static struct listener *listen_at(struct control *control, const struct plan *pl
     umask(mask);
     if (status != STATUS_OK)
         return NULL;
-    if (plan->change_user && chown(control->at.as.un.sun_path, plan->uid, plan->gid) != 0) {
+    if (plan->change_user && lchown(control->at.as.un.sun_path, plan->uid, plan->gid) != 0) {
         close(fd);
         return NULL;
     }

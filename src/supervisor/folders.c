@@ -100,16 +100,36 @@ bool folders_are_locked(const struct plan *plan)
     return locked;
 }
 
+/* The folder may be the user's, and we may be root: a link that the user put there must not give him another file.
+ * Root's own links (/dev/stdout) are followed. */
+static int open_log(const struct plan *plan, const char *path)
+{
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
+    struct stat link;
+    int fd = open(path, flags | O_NOFOLLOW, 0640);
+    if (fd >= 0 || errno != ELOOP)
+        return fd;
+    bool trusted = lstat(path, &link) == 0 && (!plan->change_user || link.st_uid == 0);
+    errno = ELOOP;
+    return trusted ? open(path, flags, 0640) : -1;
+}
+
+static bool is_plain_file(int fd)
+{
+    struct stat stat_of;
+    return fstat(fd, &stat_of) == 0 && S_ISREG(stat_of.st_mode) && stat_of.st_nlink == 1;
+}
+
 int folders_log(const struct plan *plan, struct conf_faults *faults)
 {
     const struct span *file = &plan->settings->common.log.file;
     if (span_eq(*file, SPAN("-")))
         return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 4);
     make_above(file->p);
-    int fd = open(file->p, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    int fd = open_log(plan, file->p);
     if (fd < 0)
         conf_fault_at(plan->conf, file, faults, "log.file: %s cannot be opened: %s", file->p, strerror(errno));
-    else if (plan->change_user && fchown(fd, plan->uid, plan->gid) != 0)
+    else if (plan->change_user && is_plain_file(fd) && fchown(fd, plan->uid, plan->gid) != 0)
         conf_fault_at(plan->conf, file, faults, "log.file: %s cannot be given to the user: %s", file->p,
                       strerror(errno));
     return fd;

@@ -177,6 +177,24 @@ def test_processes_become_the_user(tmp_path_factory):
                 assert set(status["Gid"].split()) == {str(user.pw_gid)}
                 assert status["Groups"].split() in ([str(user.pw_gid)], [])
                 assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"].strip() == "1"
+                # Nobody gets at what lies in the memory: no core, and not by being the same user.
+                with open(f"/proc/{pid}/limits") as file:
+                    assert "Max core file size        0                    0 " in file.read()
+                assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root opens files for another user")
+def test_users_link_is_no_log(tmp_path):
+    """The log's folder is the user's: a link there must not make root hand over what it points to."""
+    user = pwd.getpwnam("nobody")
+    secret = tmp_path / "secret"
+    secret.write_text("root's\n")
+    house = House(tmp_path / "house", {"user": "nobody"}, accounts=())
+    house.log_file.symlink_to(secret)
+    os.lchown(house.log_file, user.pw_uid, user.pw_gid)
+    done = subprocess.run([binary(), "serve", "--config", str(house.config)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "log.file" in done.stderr
+    assert secret.stat().st_uid == 0 and secret.read_text() == "root's\n"
 
 
 def test_unknown_user_is_said(tmp_path):
