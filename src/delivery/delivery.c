@@ -1,4 +1,5 @@
 #include "delivery/delivery.h"
+#include "delivery/held.h"
 #include "delivery/job_priv.h"
 #include "delivery/resolve.h"
 #include "net/tls.h"
@@ -7,16 +8,25 @@
 #define READERS 2
 #define READERS_WAITING 1000
 
-/* Everything in hand is forgotten: the queue that gave it is gone, or we are. */
+/* What no server has begun to take is forgotten: the queue that gave it is gone, and the next one gives it again. */
+static void queue_lost(struct delivery *delivery)
+{
+    for (LIST_EACH(link, &delivery->jobs))
+        if (!job_is_in_hand(CONTAINER(link, struct job, link)))
+            job_drop(CONTAINER(link, struct job, link));
+    resolve_drop_all(delivery);
+    places_done(&delivery->places);
+    delivery->owed = 0;
+}
+
 static void drop_all(struct delivery *delivery)
 {
     for (LIST_EACH(link, &delivery->jobs))
         job_drop(CONTAINER(link, struct job, link));
     for (MAP_EACH(node, &delivery->sites))
         site_free(CONTAINER(node, struct site, node));
-    resolve_drop_all(delivery);
-    places_done(&delivery->places);
-    delivery->owed = 0;
+    queue_lost(delivery);
+    held_free(delivery);
 }
 
 static void say_drained(struct delivery *delivery)
@@ -35,13 +45,14 @@ static void on_drain_end(struct loop_timer *timer)
 static void give_credits(struct loop_task *task)
 {
     struct delivery *delivery = CONTAINER(task, struct delivery, give);
-    if (delivery->queue && delivery->owed > 0 && !delivery->is_draining) {
+    if (delivery->queue && (delivery->owed > 0 || delivery->greets) && !delivery->is_draining) {
         struct lease_credit credit = { delivery->owed };
         lease_credit_put(channel_begin(delivery->queue, LEASE_CREDIT), &credit);
         (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */
         delivery->owed = 0;
+        delivery->greets = false;
     }
-    if (delivery->is_draining && delivery->job_count == 0)
+    if (delivery->is_draining && delivery->job_count == 0 && (delivery->has_left || !delivery->queue))
         say_drained(delivery);
 }
 
@@ -51,6 +62,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
     list_init(&delivery->jobs);
     list_init(&delivery->questions);
     list_init(&delivery->checks);
+    list_init(&delivery->told);
     delivery->readers = workers_new(loop, READERS, READERS_WAITING);
     tls_random(&delivery->random, sizeof delivery->random);
     loop_timer_init(loop, &delivery->drain_end, on_drain_end);
@@ -84,10 +96,10 @@ void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), vo
     delivery->is_draining = true;
     delivery->on_drained = on_drained;
     delivery->arg = arg;
-    for (LIST_EACH(link, &delivery->jobs)) {
-        if (!job_is_begun(CONTAINER(link, struct job, link)))
-            job_drop(CONTAINER(link, struct job, link));
-    }
+    if (delivery->queue)
+        (void)channel_send(delivery->queue, LEASE_LEAVING, SPAN_NONE); /* a dead channel tells in on_closed */
+    for (LIST_EACH(link, &delivery->jobs))
+        job_let_go(CONTAINER(link, struct job, link));
     loop_timer_set(&delivery->drain_end, DELIVERY_DRAIN_MS);
 }
 
@@ -149,11 +161,27 @@ static bool on_grant(struct delivery *delivery, struct channel_message *message)
     return true;
 }
 
+static bool on_settled(struct delivery *delivery, struct channel_message *message)
+{
+    struct lease_settled settled;
+    if (!lease_settled_get(message->body, &settled))
+        return false;
+    held_settled(delivery, settled.outcomes);
+    return true;
+}
+
+static bool on_left(struct delivery *delivery, struct channel_message *message)
+{
+    delivery->has_left = true;
+    return true;
+}
+
 static void on_message(void *arg, struct channel *channel, struct channel_message *message)
 {
     static bool (*const handlers[])(struct delivery *, struct channel_message *) = {
         [LEASE_SEGMENT] = on_segment, [LEASE_SEGMENT_GONE] = on_segment_gone, [LEASE_BODY] = on_body,
         [LEASE_BODY_GONE] = on_body_gone, [LEASE_RESOLVE] = on_resolve, [LEASE_GRANT] = on_grant,
+        [LEASE_SETTLED] = on_settled, [LEASE_LEFT] = on_left,
     };
     struct delivery *delivery = arg;
     bool known = message->kind < ARRAY_LEN(handlers) && handlers[message->kind];
@@ -168,8 +196,7 @@ static void on_closed(void *arg, struct channel *channel, enum status why)
                 LOG_INT("leases", delivery->job_count));
     channel_free(channel);
     delivery->queue = NULL;
-    /* Nobody can be told what becomes of these leases. Those whose message was just being taken may arrive twice. */
-    drop_all(delivery);
+    queue_lost(delivery);
 }
 
 void delivery_set_queue(struct delivery *delivery, int fd)
@@ -177,12 +204,17 @@ void delivery_set_queue(struct delivery *delivery, int fd)
     static const struct channel_events events = { on_message, on_closed };
     if (delivery->queue)
         channel_free(delivery->queue);
-    drop_all(delivery);
+    queue_lost(delivery);
     delivery->queue = channel_new(delivery->loop, fd, &events, delivery);
     if (!delivery->queue) {
         log_error(delivery->log, "peer-refused", LOG_STR("peer", "queue"), LOG_STR("why", "out of memory"));
         close(fd);
         return;
     }
-    delivery->owed = (uint32_t)delivery->config->root->delivery.leases;
+    held_tell(delivery);
+    delivery->greets = true;
+    uint32_t leases = (uint32_t)delivery->config->root->delivery.leases;
+    delivery->owed = leases - MIN(leases, delivery->job_count);
+    if (delivery->is_draining)
+        (void)channel_send(delivery->queue, LEASE_LEAVING, SPAN_NONE);
 }

@@ -4,8 +4,8 @@
  *
  * A job is one lease: a message and those of its recipients that go to one site. It waits in its site for a
  * connection, or opens one: hosts by preference, their addresses by turns, until one takes it. A recipient is given
- * back to the queue exactly once: delivered, deferred, failed or caught. What the queue already has an outcome for
- * is forgotten here.
+ * back to the queue exactly once: delivered, deferred, failed or caught. What the queue has confirmed to have written
+ * is forgotten here; a queue that dies before is followed by one that is told again (held.c).
  */
 #pragma once
 #include "base/log.h"
@@ -29,8 +29,13 @@ struct delivery {
     struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
     struct list checks;          /* what the readers have in hand: job_check.c */
     unsigned job_count;
+    struct list told;            /* outcomes that the queue has not confirmed: held.c */
+    uint64_t told_count, settled_count; /* outcomes told to this queue, and confirmed by it */
+    uint64_t tickets;            /* numbers given to leases of queues that died */
+    struct lease_held held;      /* scratch */
     uint32_t owed;               /* credits to give with the end of this turn */
-    bool is_draining;
+    bool greets;                 /* the first credit is owed, be it 0 */
+    bool is_draining, has_left;  /* has_left: no grant follows */
     struct loop_task give;       /* hook: sends the credits, and tells when nothing is left */
     uint64_t random;
     struct loop_timer drain_end;
@@ -43,11 +48,10 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
 void delivery_done(struct delivery *delivery); /* closes everything; outcomes that were not sent are lost */
 /* Jobs in hand go on by the old settings. */
 void delivery_set_config(struct delivery *delivery, struct delivery_config *config);
-/* A queue to work for, by the channel's descriptor (taken over). The leases of the one before are dropped: it died,
- * and the new one gives them anew. */
+/* A queue to work for, by the channel's descriptor (taken over). The one before died: the new one is told what is in
+ * hand, and gives anew what no server had begun to take. */
 void delivery_set_queue(struct delivery *delivery, int fd);
-/* Takes nothing new and lets go of what no server has begun to take: its leases end with our channel, and it waits
- * again. on_drained comes when the rest is settled, or after DELIVERY_DRAIN_MS. */
+/* Takes nothing new and gives back what no server has begun to take. on_drained comes when the rest is settled, or after DELIVERY_DRAIN_MS. */
 #define DELIVERY_DRAIN_MS 10000
 void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), void *arg);
 

@@ -12,6 +12,8 @@ void job_drop(struct job *job)
     session_free(job->session);
     if (list_is_linked(&job->in_site))
         list_remove(&job->in_site);
+    if (job->has_place)
+        site_closed(job->site);
     list_remove(&job->link);
     place_release(job->segment);
     place_release(job->body);
@@ -25,9 +27,14 @@ void job_drop(struct job *job)
     delivery->job_count--;
 }
 
-bool job_is_begun(const struct job *job)
+static bool is_begun(const struct job *job)
 {
     return job->session && job->session->is_up;
+}
+
+bool job_is_in_hand(const struct job *job)
+{
+    return is_begun(job) || job->packed_count > 0;
 }
 
 /* ---- the message ---- */
@@ -145,6 +152,7 @@ static void leave_session(struct job *job)
     struct session *session = job->session;
     struct site *site = job->site;
     job->session = NULL;
+    job->has_place = false;
     /* Behind one name there are often many machines: one in trouble is not asked again by way of a kept connection. */
     bool is_well = session && job->trouble == TROUBLE_NONE && session_is_reusable(session);
     if (is_well && session->config == job->delivery->config) {
@@ -201,6 +209,7 @@ void job_open(struct job *job)
 
 void job_begin(struct job *job, struct session *kept)
 {
+    job->has_place = true;
     if (!kept) {
         job_way_next(job);
         return;
@@ -373,6 +382,28 @@ static struct job *job_make(struct delivery *delivery, const struct lease_grant 
     return job;
 }
 
+static void give_back_whole(struct delivery *delivery, uint64_t lease)
+{
+    if (!delivery->queue)
+        return;
+    lease_returned_put(channel_begin(delivery->queue, LEASE_RETURNED), &(struct lease_returned){ lease });
+    (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */
+}
+
+void job_let_go(struct job *job)
+{
+    if (is_begun(job))
+        return;
+    if (job_is_in_hand(job)) {
+        job->trouble = TROUBLE_LOCAL;
+        job_settle_rest(job, OUTCOME_DEFERRED, 0, STATUS_CODE(4, 3, 2), SPAN("this server is being stopped"));
+        end_with_session(job);
+        return;
+    }
+    give_back_whole(job->delivery, job->lease);
+    job_drop(job);
+}
+
 /* Not even a job could be made: the recipients wait again. */
 static void give_back(struct delivery *delivery, const struct lease_grant *grant)
 {
@@ -386,11 +417,16 @@ static void give_back(struct delivery *delivery, const struct lease_grant *grant
                                   .recipient_count = grant->recipient_count, .recipients = buf_span(&packed) };
     lease_outcome_put(channel_begin(delivery->queue, LEASE_OUTCOME), &back);
     (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */
+    delivery->told_count++;
     delivery->owed++;
 }
 
 void job_new(struct delivery *delivery, const struct lease_grant *grant)
 {
+    if (delivery->is_draining) { /* it crossed our word that we leave */
+        give_back_whole(delivery, grant->lease);
+        return;
+    }
     struct job *job = grant->recipient_count ? job_make(delivery, grant) : NULL;
     if (!job) {
         give_back(delivery, grant);

@@ -38,6 +38,7 @@ struct job {
 
     /* with whom */
     struct session *session;
+    bool has_place;            /* counts among the site's connections */
     bool is_in_clear, came_up;
     struct smtp_client_message outgoing;
     struct smtp_client_recipient *to;
@@ -62,7 +63,9 @@ struct job {
 void job_new(struct delivery *delivery, const struct lease_grant *grant);
 /* The site's turn: with a kept session, or to open a new one (which counts already). */
 void job_begin(struct job *job, struct session *kept);
-/* Is a server taking the message? */
-bool job_is_begun(const struct job *job);
+/* Is a server taking the message, or has one taken a part of it? Then the job must not be begun anew by others. */
+bool job_is_in_hand(const struct job *job);
+/* Before the end of the process: goes back to the queue, unless a server is taking it. */
+void job_let_go(struct job *job);
 /* Forgets the job without a word to the queue. */
 void job_drop(struct job *job);

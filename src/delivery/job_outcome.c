@@ -1,4 +1,5 @@
 /* What became of a job's recipients: told to the queue and to the log. */
+#include "delivery/held.h"
 #include "delivery/job_priv.h"
 #include <stdio.h>
 
@@ -87,6 +88,7 @@ void job_end(struct job *job)
         .address = span_str(job->peer_address), .tls = span_str(job->peer_tls),
         .recipient_count = job->packed_count, .recipients = buf_span(&job->packed),
     };
+    held_keep(job, &outcome);
     if (delivery->queue) {
         lease_outcome_put(channel_begin(delivery->queue, LEASE_OUTCOME), &outcome);
         (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */

@@ -22,6 +22,50 @@ static void delivery_free(struct delivery *delivery)
     free(delivery);
 }
 
+/* -- what they have from before our start -- */
+
+#define GATHER_MS 5000 /* for a process that says nothing the others' mail is not kept back any longer */
+
+static void gathered(struct queue_role *role)
+{
+    loop_timer_stop(&role->gather_end);
+    queue_gathered(&role->queue, role_now(role));
+}
+
+static void gather_check(struct queue_role *role)
+{
+    if (!role->queue.gathering)
+        return;
+    for (LIST_EACH(link, &role->deliveries))
+        if (!CONTAINER(link, struct delivery, link)->told)
+            return;
+    gathered(role);
+}
+
+static void on_gather_end(struct loop_timer *timer)
+{
+    struct queue_role *role = CONTAINER(timer, struct queue_role, gather_end);
+    log_warning(role_log(role), "leases-untold",
+                LOG_STR("what", "a delivery process has not said what it is sending; that may arrive twice"));
+    gathered(role);
+}
+
+/* A hook behind the journal's, which has written what it could in this turn. */
+static void on_settle(struct loop_task *task)
+{
+    struct queue_role *role = CONTAINER(task, struct queue_role, settle);
+    if (!spool_journal_is_written(role->journal))
+        return;
+    for (LIST_EACH(link, &role->deliveries)) {
+        struct delivery *delivery = CONTAINER(link, struct delivery, link);
+        if (!delivery->unsettled)
+            continue;
+        lease_settled_put(channel_begin(delivery->channel, LEASE_SETTLED), &(struct lease_settled){ delivery->unsettled });
+        channel_end(delivery->channel);
+        delivery->unsettled = 0;
+    }
+}
+
 static void delivery_gone(struct delivery *delivery)
 {
     struct queue_role *role = delivery->role;
@@ -32,6 +76,7 @@ static void delivery_gone(struct delivery *delivery)
         CONTAINER(node, struct sent_body, node)->sent_to &= ~(UINT64_C(1) << number);
     if (begun)
         queue_delivery_gone(&role->queue, role_now(role), number);
+    gather_check(role);
 }
 
 /* -- from the core to them -- */
@@ -147,33 +192,84 @@ void deliveries_body_gone(struct queue_role *role, uint64_t number)
 
 /* -- from them to the core -- */
 
-static enum status take(struct delivery *delivery, const struct channel_message *message)
+static enum status take_outcome(struct delivery *delivery, struct span body)
 {
     struct queue_role *role = delivery->role;
     struct lease_outcome outcome;
-    struct lease_credit credit;
-    struct lease_resolved resolved;
-    switch (message->kind) {
-    case LEASE_OUTCOME:
-        return lease_outcome_get(message->body, &outcome)
-                   ? queue_outcome(&role->queue, role_now(role), delivery->number, &outcome) : STATUS_SYNTAX;
-    case LEASE_CREDIT:
-        return lease_credit_get(message->body, &credit)
-                   ? queue_credit(&role->queue, role_now(role), delivery->number, credit.more) : STATUS_SYNTAX;
-    case LEASE_RESOLVED:
-        return lease_resolved_get(message->body, &resolved)
-                   ? queue_resolved(&role->queue, role_now(role), delivery->number, &resolved) : STATUS_SYNTAX;
-    default:
+    if (!lease_outcome_get(body, &outcome))
         return STATUS_SYNTAX;
-    }
+    delivery->unsettled++;
+    return queue_outcome(&role->queue, role_now(role), delivery->number, &outcome);
+}
+
+/* The first credit ends what it has to tell. */
+static enum status take_credit(struct delivery *delivery, struct span body)
+{
+    struct queue_role *role = delivery->role;
+    struct lease_credit credit;
+    if (!lease_credit_get(body, &credit))
+        return STATUS_SYNTAX;
+    enum status status = queue_credit(&role->queue, role_now(role), delivery->number, credit.more);
+    delivery->told = true;
+    gather_check(role);
+    return status;
+}
+
+static enum status take_resolved(struct delivery *delivery, struct span body)
+{
+    struct queue_role *role = delivery->role;
+    struct lease_resolved resolved;
+    if (!lease_resolved_get(body, &resolved))
+        return STATUS_SYNTAX;
+    enum status status = queue_resolved(&role->queue, role_now(role), delivery->number, &resolved);
+    /* The domain of a question may have gone meanwhile: an answer that nobody waits for is no fault. */
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+static enum status take_held(struct delivery *delivery, struct span body)
+{
+    struct queue_role *role = delivery->role;
+    struct lease_held *held = &role->held;
+    if (!lease_held_get(body, held))
+        return STATUS_SYNTAX;
+    log_info(role_log(role), "lease-kept", LOG_ID(held->id), LOG_INT("recipients", held->recipient_count),
+             LOG_INT("delivery", delivery->number));
+    enum status status = queue_held(&role->queue, role_now(role), delivery->number, held);
+    return status == STATUS_MEMORY ? STATUS_OK : status;
+}
+
+static enum status take_returned(struct delivery *delivery, struct span body)
+{
+    struct queue_role *role = delivery->role;
+    struct lease_returned returned;
+    return lease_returned_get(body, &returned)
+               ? queue_returned(&role->queue, role_now(role), delivery->number, returned.lease) : STATUS_SYNTAX;
+}
+
+static enum status take_leaving(struct delivery *delivery, struct span body)
+{
+    queue_delivery_leaving(&delivery->role->queue, delivery->number);
+    delivery->told = true;
+    channel_send(delivery->channel, LEASE_LEFT, SPAN_NONE);
+    gather_check(delivery->role);
+    return body.n ? STATUS_SYNTAX : STATUS_OK;
+}
+
+static enum status take(struct delivery *delivery, const struct channel_message *message)
+{
+    static enum status (*const takes[])(struct delivery *, struct span) = {
+        [LEASE_OUTCOME] = take_outcome, [LEASE_CREDIT] = take_credit, [LEASE_RESOLVED] = take_resolved,
+        [LEASE_HELD] = take_held, [LEASE_RETURNED] = take_returned, [LEASE_LEAVING] = take_leaving,
+    };
+    bool known = message->kind < ARRAY_LEN(takes) && takes[message->kind];
+    return known ? takes[message->kind](delivery, message->body) : STATUS_SYNTAX;
 }
 
 static void on_message(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct delivery *delivery = arg;
     enum status status = take(delivery, message);
-    /* The domain of a question may have gone meanwhile: an answer that nobody waits for is no fault. */
-    if (status == STATUS_OK || (status == STATUS_NOT_FOUND && message->kind == LEASE_RESOLVED))
+    if (status == STATUS_OK)
         return;
     log_error(role_log(delivery->role), "peer-broke-format", LOG_STR("peer", "delivery"),
               LOG_INT("number", delivery->number), LOG_INT("kind", message->kind), LOG_STR("why", status_text(status)));
@@ -204,8 +300,13 @@ static void delivery_begin(struct delivery *delivery)
 
 void deliveries_begin(struct queue_role *role)
 {
+    loop_hook_add(role->process.loop, &role->settle, on_settle);
+    loop_timer_init(role->process.loop, &role->gather_end, on_gather_end);
+    loop_timer_set(&role->gather_end, GATHER_MS);
+    queue_gather(&role->queue);
     for (LIST_EACH(link, &role->deliveries))
         delivery_begin(CONTAINER(link, struct delivery, link));
+    gather_check(role);
 }
 
 void deliveries_peer(struct queue_role *role, const struct supervisor_peer *peer, int fd)
@@ -227,6 +328,10 @@ void deliveries_peer(struct queue_role *role, const struct supervisor_peer *peer
 
 void deliveries_close(struct queue_role *role)
 {
+    if (role->started) {
+        loop_hook_remove(&role->settle);
+        loop_timer_stop(&role->gather_end);
+    }
     for (LIST_EACH(link, &role->deliveries))
         delivery_free(CONTAINER(link, struct delivery, link));
 }

@@ -147,10 +147,14 @@ static bool on_found(void *arg, const struct spool_found *found)
     } else if (status == STATUS_OK) {
         struct queue_log_segment *segment = queue_segment_find(&role->queue, arrival.segment);
         segment->known = MAX(segment->known, arrival.offset);
-        status = queue_arrived(&role->queue, role_now(role), &arrival);
-        finding->found += status == STATUS_OK;
-        if (arrival.body && (status == STATUS_OK || status == STATUS_EXISTS))
-            writers_body_named(role, arrival.body); /* else it would be removed with its writer */
+        /* Taken from its writer, or it would be removed with it; one that is not its is somebody else's mail. */
+        bool named = !arrival.body || writers_body_named(role, segment->writer, arrival.body);
+        bool good = named && id_writer(arrival.id) == segment->writer;
+        if (good)
+            status = queue_arrived(&role->queue, role_now(role), &arrival);
+        else
+            status = queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
+        finding->found += good && status == STATUS_OK;
     }
     if (status != STATUS_OK && status != STATUS_EXISTS)
         log_error(role_log(role), "record-unusable", LOG_ID(found->header.id), LOG_INT("segment", found->place.segment),

@@ -21,7 +21,7 @@ static struct queue_lease *lease_new(struct queue *queue)
     struct queue_lease *lease = queue->lease_free;
     if (lease) {
         queue->lease_free = lease->next_free;
-        lease->number += UINT64_C(1) << 32;
+        lease->number = (lease->number + (UINT64_C(1) << 32)) & ~LEASE_HELD_BIT;
         return lease;
     }
     if (queue->lease_count == queue->lease_room && !table_grow(queue))
@@ -36,8 +36,22 @@ static struct queue_lease *lease_new(struct queue *queue)
     return lease;
 }
 
+/* There are few, and none for long. */
+static struct queue_lease *find_held(const struct queue *queue, unsigned delivery, uint64_t number)
+{
+    const struct list *leases = &queue->deliveries[delivery].leases;
+    for (struct list *link = leases->next; link != leases; link = link->next) {
+        struct queue_lease *lease = CONTAINER(link, struct queue_lease, link);
+        if (lease->held_as == number)
+            return lease;
+    }
+    return NULL;
+}
+
 struct queue_lease *queue_lease_find(const struct queue *queue, unsigned delivery, uint64_t number)
 {
+    if (number & LEASE_HELD_BIT)
+        return find_held(queue, delivery, number);
     uint32_t place = (uint32_t)number;
     if (place >= queue->lease_count)
         return NULL;
@@ -98,7 +112,7 @@ static bool leased_reserve(struct queue_lease *lease, uint32_t count)
     return lease->leased;
 }
 
-static void lease_take(struct queue *queue, struct queue_lease *lease, struct queue_share *share)
+void queue_lease_join(struct queue *queue, struct queue_lease *lease, struct queue_share *share)
 {
     const struct queue_rcpt *rcpts = queue_share_rcpts(share);
     for (uint32_t i = 0; i < share->count; i++)
@@ -142,7 +156,9 @@ static void grant(struct queue *queue, struct queue_lease *lease, const struct q
     grant->offset = message->offset;
     grant->length = message->length;
     grant->body = message->body;
-    grant->attempt = first->tries + 1u;
+    grant->attempt = 1;
+    for (const struct list *link = lease->shares.next; link != &lease->shares; link = link->next)
+        grant->attempt = MAX(grant->attempt, CONTAINER(link, const struct queue_share, link)->tries + 1u);
     grant->connections = connections;
     grant->site = queue_site_key(lease->site);
     grant->domain = queue_domain_name(first->domain);
@@ -153,30 +169,54 @@ static void grant(struct queue *queue, struct queue_lease *lease, const struct q
     queue->acts->grant(queue->arg, lease->delivery, grant, message->segment);
 }
 
+/* The process has it from now on. */
+static void lease_begin(struct queue *queue, struct queue_lease *lease, struct queue_message *message,
+                        struct queue_site *site, unsigned to)
+{
+    lease->message = message;
+    lease->site = site;
+    lease->delivery = (uint16_t)to;
+    lease->since_ms = queue->now_ms;
+    lease->count = 0;
+    lease->held_as = 0;
+    struct queue_delivery *delivery = &queue->deliveries[to];
+    list_add_last(&delivery->leases, &lease->link);
+    delivery->out++;
+}
+
 static void lease_hand_out(struct queue *queue, struct queue_lease *lease, struct queue_lane *lane, uint32_t shares,
                            unsigned to, uint32_t connections)
 {
     struct queue_share *first = CONTAINER(lane->shares.next, struct queue_share, link);
     struct queue_account *account = lane->account;
     struct queue_site *site = lane->site;
-    lease->message = first->message;
-    lease->site = site;
-    lease->delivery = (uint16_t)to;
-    lease->since_ms = queue->now_ms;
-    lease->count = 0;
+    lease_begin(queue, lease, first->message, site, to);
     site->refs++; /* the lane goes with its last share */
     bool emptied = lane->waiting == shares;
     while (shares--)
-        lease_take(queue, lease, CONTAINER(lane->shares.next, struct queue_share, link));
+        queue_lease_join(queue, lease, CONTAINER(lane->shares.next, struct queue_share, link));
     queue_turn_taken(queue, site, account, emptied ? NULL : lane, lease->count, to);
     queue_site_unref(queue, site);
-    struct queue_delivery *delivery = &queue->deliveries[to];
-    list_add_last(&delivery->leases, &lease->link);
-    delivery->out++;
-    delivery->credit--;
+    queue->deliveries[to].credit--;
     queue->credit--;
     queue->counts.leases++;
     grant(queue, lease, first, connections);
+}
+
+struct queue_lease *queue_lease_adopt(struct queue *queue, unsigned delivery, uint64_t held_as, struct queue_message *message,
+                                      struct queue_site *site, uint32_t room)
+{
+    struct queue_lease *lease = lease_new(queue);
+    if (!lease)
+        return NULL;
+    if (!leased_reserve(lease, room)) {
+        queue_lease_end(queue, lease);
+        return NULL;
+    }
+    lease_begin(queue, lease, message, site, delivery);
+    lease->held_as = held_as;
+    queue_site_taken(queue, site, delivery);
+    return lease;
 }
 
 /* A share whose domain's answer has run out goes back to ask. */

@@ -13,6 +13,7 @@ struct queue_leased {
 
 struct queue_lease {
     uint64_t number;             /* generation, then place in the table */
+    uint64_t held_as;            /* the number that delivery gave it before our start; 0: it is ours */
     struct list link;            /* of its delivery process */
     struct queue_lease *next_free;
     struct queue_message *message;
@@ -27,6 +28,11 @@ struct queue_lease {
 
 /* Gives the next lease to somebody. False: nothing to give, or nobody with credit. */
 bool queue_lease_next(struct queue *queue);
+/* An empty lease of that delivery process from before our start, with room for so many recipients. NULL: memory. */
+struct queue_lease *queue_lease_adopt(struct queue *queue, unsigned delivery, uint64_t held_as, struct queue_message *message,
+                                      struct queue_site *site, uint32_t room);
+/* The share (at rest) goes out with it. */
+void queue_lease_join(struct queue *queue, struct queue_lease *lease, struct queue_share *share);
 /* The lease with that number if that delivery process has it, else NULL. */
 struct queue_lease *queue_lease_find(const struct queue *queue, unsigned delivery, uint64_t number);
 /* The entry for that recipient, NULL: it is not in this lease. `*cursor` (0 at first) makes asking in order cheap. */

@@ -19,13 +19,15 @@ static bool results_read(struct queue *queue, struct queue_lease *lease, const s
 {
     struct wire_reader reader = wire_read(outcome->recipients);
     uint32_t cursor = 0;
-    if (outcome->recipient_count != lease->count)
+    if (outcome->recipient_count != lease->count && !lease->held_as)
         return false;
     for (uint32_t i = 0; i < outcome->recipient_count; i++) {
         struct outcome_recipient recipient;
         if (!outcome_recipient_get(&reader, &recipient) || recipient.result > OUTCOME_RELAYED)
             return false;
         struct queue_leased *entry = queue_lease_entry(lease, recipient.index, &cursor);
+        if (!entry && lease->held_as)
+            continue; /* it was known before the restart */
         if (!entry || entry->told)
             return false;
         entry->told = true;
@@ -182,8 +184,8 @@ enum status queue_outcome(struct queue *queue, int64_t now_ms, unsigned delivery
 {
     queue->now_ms = MAX(queue->now_ms, now_ms);
     struct queue_lease *lease = queue_lease_find(queue, delivery, outcome->lease);
-    if (!lease)
-        return STATUS_NOT_FOUND;
+    if (!lease) /* of a lease from before our start perhaps nobody was left */
+        return outcome->lease & LEASE_HELD_BIT ? STATUS_OK : STATUS_NOT_FOUND;
     bool good = results_read(queue, lease, outcome);
     lease_settle(queue, lease, good ? outcome->trouble : TROUBLE_LOCAL);
     queue_pump(queue);

@@ -92,9 +92,17 @@ enum status queue_credit(struct queue *queue, int64_t now_ms, unsigned delivery,
     return STATUS_OK;
 }
 
+void queue_delivery_leaving(struct queue *queue, unsigned delivery)
+{
+    if (delivery >= QUEUE_DELIVERIES_MAX)
+        return;
+    queue->credit -= queue->deliveries[delivery].credit;
+    queue->deliveries[delivery].credit = 0;
+}
+
 void queue_pump(struct queue *queue)
 {
-    while (queue->credit && !queue->recovering && queue_lease_next(queue))
+    while (queue->credit && !queue->recovering && !queue->gathering && queue_lease_next(queue))
         ;
 }
 
@@ -222,7 +230,7 @@ enum status queue_resolved(struct queue *queue, int64_t now_ms, unsigned deliver
 void queue_tick(struct queue *queue, int64_t now_ms)
 {
     queue->now_ms = MAX(queue->now_ms, now_ms);
-    if (queue->recovering)
+    if (queue->recovering || queue->gathering)
         return;
     queue_schedule_tick(queue);
     queue_reports_tick(queue);
@@ -231,6 +239,8 @@ void queue_tick(struct queue *queue, int64_t now_ms)
 
 int64_t queue_next_ms(const struct queue *queue)
 {
+    if (queue->recovering || queue->gathering)
+        return INT64_MAX;
     const struct heap_node *wake = heap_first(&queue->wakes), *pause = heap_first(&queue->pauses);
     int64_t next = queue->reports_again_ms;
     if (wake)

@@ -67,6 +67,7 @@ struct queue {
     struct span hostname;          /* the caller's; the domain of a bare "postmaster" */
     struct span postmaster;        /* the caller's; a report that fails goes there; SPAN_NONE: nowhere */
     bool recovering;               /* nothing goes out yet */
+    bool gathering;                /* delivery processes still tell what they have from before our start */
 
     struct map messages, segments, accounts, domains, sites, lanes, reasons;
     struct heap wakes;             /* shares by what is next */
@@ -117,6 +118,16 @@ MUST_CHECK enum status queue_resolved(struct queue *queue, int64_t now_ms, unsig
                                       const struct lease_resolved *answer);
 MUST_CHECK enum status queue_outcome(struct queue *queue, int64_t now_ms, unsigned delivery,
                                      const struct lease_outcome *outcome);
+/* It has this lease from the queue before us: it is one of ours from now on, as far as its recipients still wait. NOT_FOUND,
+ * DAMAGED as above; MEMORY: they may be sent twice. Sorts `held->recipients`. */
+MUST_CHECK enum status queue_held(struct queue *queue, int64_t now_ms, unsigned delivery, struct lease_held *held);
+/* While they tell what they hold, nothing is granted and nothing expires. */
+void queue_gather(struct queue *queue);
+void queue_gathered(struct queue *queue, int64_t now_ms);
+/* It takes no more leases. */
+void queue_delivery_leaving(struct queue *queue, unsigned delivery);
+/* Nobody began the lease: its recipients are where they were. NOT_FOUND as above. */
+MUST_CHECK enum status queue_returned(struct queue *queue, int64_t now_ms, unsigned delivery, uint64_t lease);
 /* The report was stored and synced (OK), cannot be made because the record is damaged (DAMAGED: its recipients are
  * held), or could not be stored now (anything else: it is tried again soon). `report` is gone afterwards. */
 void queue_reported(struct queue *queue, int64_t now_ms, struct queue_report *report, enum status status);

@@ -147,30 +147,19 @@ static bool share_apply(struct queue *queue, struct queue_share *share, const st
     return false;
 }
 
-/* Where a share goes that was at rest. */
-static void share_resume(struct queue *queue, struct queue_share *share)
-{
-    if (queue->recovering || (share->flags & QUEUE_SHARE_HELD))
-        return;
-    if (share->retry_ms > queue->now_ms)
-        queue_share_wait(queue, share, share->retry_ms);
-    else
-        queue_share_go(queue, share);
-}
-
 static void part_apply(struct queue *queue, struct queue_share *share, uint8_t *class, const struct queue_entry *entry)
 {
     if (share->place != QUEUE_HELD)
         queue_share_rest(queue, share);
     struct queue_share *part = queue_share_split(queue, share, class, CHOSEN);
     if (part && part != share)
-        share_resume(queue, share);
+        queue_share_resume(queue, share);
     if (!part) {
-        share_resume(queue, share);
+        queue_share_resume(queue, share);
         return;
     }
     if (!share_apply(queue, part, entry))
-        share_resume(queue, part);
+        queue_share_resume(queue, part);
 }
 
 static uint32_t indexes_apply(struct queue *queue, struct queue_message *message, const struct queue_entry *entry,
@@ -350,7 +339,7 @@ static void message_resume(struct queue *queue, struct queue_message *message)
             queue_owe_again(queue, share,
                             share->flags & QUEUE_SHARE_RELAYED ? QUEUE_REPORT_RELAYED : QUEUE_REPORT_DELIVERED);
         else
-            share_resume(queue, share);
+            queue_share_resume(queue, share);
     }
 }
 

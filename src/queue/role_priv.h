@@ -26,6 +26,7 @@ struct writer {
     uint64_t *bodies;                /* body files it has and has not named in a message */
     size_t body_count, body_room;
     struct list asks;                /* struct body_ask: no file was ready */
+    size_t ask_count;
 };
 
 struct delivery {
@@ -34,6 +35,8 @@ struct delivery {
     struct channel *channel;         /* NULL before the start */
     int fd;                          /* until the channel takes it */
     uint32_t number;
+    uint32_t unsettled;              /* outcomes that the journal got and that were not confirmed */
+    bool told;                       /* what it has from before our start */
 };
 
 /* A big body that delivery processes have open. */
@@ -61,6 +64,9 @@ struct queue_role {
     uint64_t last_id;                /* the highest known at the start */
     bool started, draining, stopping;
     struct list writers, deliveries;
+    struct loop_task settle;         /* hook: confirms outcomes once they are written */
+    struct loop_timer gather_end;
+    struct lease_held held;          /* scratch */
     struct map sent_bodies;
     struct list givings;             /* what goes back once the journal is synced */
     struct loop_timer due;
@@ -106,7 +112,8 @@ void writers_peer(struct queue_role *role, const struct supervisor_peer *peer, i
 void writers_begin(struct queue_role *role);                   /* at the start: those that came before it */
 void writers_feed(struct queue_role *role);                    /* segments and body files that were waited for */
 void writers_tell_state(struct queue_role *role);
-void writers_body_named(struct queue_role *role, uint64_t number); /* a message was found that has this body file */
+/* A message was found in the writer's segment that has this body file. False: the file is not the writer's to name. */
+MUST_CHECK bool writers_body_named(struct queue_role *role, int writer, uint64_t number);
 void writers_close(struct queue_role *role);
 
 /* -- deliveries.c -- */

@@ -117,6 +117,16 @@ void queue_share_wait(struct queue *queue, struct queue_share *share, int64_t re
     wake_at(queue, share, MIN(retry_ms, patience_ends(queue, share)));
 }
 
+void queue_share_resume(struct queue *queue, struct queue_share *share)
+{
+    if (queue->recovering || (share->flags & QUEUE_SHARE_HELD))
+        return;
+    if (share->retry_ms > queue->now_ms)
+        queue_share_wait(queue, share, share->retry_ms);
+    else
+        queue_share_go(queue, share);
+}
+
 void queue_share_lease(struct queue *queue, struct queue_share *share, struct queue_lease *lease)
 {
     queue_share_rest(queue, share);

@@ -11,6 +11,8 @@ void queue_share_rest(struct queue *queue, struct queue_share *share);
 void queue_share_go(struct queue *queue, struct queue_share *share);
 /* Waits until `retry_ms`, or for what comes before: the delay notice, the expiry. */
 void queue_share_wait(struct queue *queue, struct queue_share *share, int64_t retry_ms);
+/* At rest before: goes or waits, unless somebody holds it or we are recovering. */
+void queue_share_resume(struct queue *queue, struct queue_share *share);
 void queue_share_lease(struct queue *queue, struct queue_share *share, struct queue_lease *lease);
 /* At rest, and so it stays until somebody lets it go. `by`: the name as host, the reason as text. */
 void queue_share_hold(struct queue *queue, struct queue_share *share, const struct queue_words *by);

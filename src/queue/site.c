@@ -255,15 +255,20 @@ struct queue_lane *queue_turn_next(struct queue *queue)
     return NULL;
 }
 
-void queue_turn_taken(struct queue *queue, struct queue_site *site, struct queue_account *account,
-                      struct queue_lane *lane, uint32_t recipients, unsigned to)
+void queue_site_taken(struct queue *queue, struct queue_site *site, unsigned by)
 {
     if (!site->out_of)
         site->out_of = calloc(QUEUE_DELIVERIES_MAX, sizeof *site->out_of);
-    if (site->out_of && site->out_of[to] < UINT16_MAX)
-        site->out_of[to]++;
+    if (site->out_of && site->out_of[by] < UINT16_MAX)
+        site->out_of[by]++;
     site->out++;
     site->refs++;
+}
+
+void queue_turn_taken(struct queue *queue, struct queue_site *site, struct queue_account *account,
+                      struct queue_lane *lane, uint32_t recipients, unsigned to)
+{
+    queue_site_taken(queue, site, to);
     if (list_is_linked(&account->link)) {
         bool alone = queue->turns.next == queue->turns.prev;
         account->deficit = MAX(account->deficit - recipients, alone ? 0 : -(int64_t)WIRE_LEASE_RECIPIENTS_MAX);

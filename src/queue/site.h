@@ -63,6 +63,9 @@ struct queue_lane *queue_turn_next(struct queue *queue);
 void queue_turn_taken(struct queue *queue, struct queue_site *site, struct queue_account *account,
                       struct queue_lane *lane, uint32_t recipients, unsigned to);
 
+/* A lease is with that delivery process: one reference. */
+void queue_site_taken(struct queue *queue, struct queue_site *site, unsigned by);
+
 /* A lease came back from delivery process `from`, and what it met there. */
 enum queue_met { QUEUE_MET_GOOD, QUEUE_MET_BUSY, QUEUE_MET_NOBODY, QUEUE_MET_NOTHING };
 void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from, enum queue_met met,

@@ -102,11 +102,14 @@ static bool body_forget(struct writer *writer, uint64_t number)
 }
 
 /* Found by a scan, in a record that was synced but not announced: the file is the message's. */
-void writers_body_named(struct queue_role *role, uint64_t number)
+bool writers_body_named(struct queue_role *role, int id, uint64_t number)
 {
-    for (LIST_EACH(link, &role->writers))
-        if (body_forget(CONTAINER(link, struct writer, link), number))
-            return;
+    for (LIST_EACH(link, &role->writers)) {
+        struct writer *writer = CONTAINER(link, struct writer, link);
+        if (writer_id(writer) == id && body_forget(writer, number))
+            return true;
+    }
+    return false;
 }
 
 /* AGAIN: one is being made. */
@@ -137,6 +140,7 @@ static void writer_feed(struct writer *writer)
         if (body_give(writer, ask->token) == STATUS_AGAIN)
             break;
         list_remove(link);
+        writer->ask_count--;
         free(ask);
     }
 }
@@ -152,8 +156,19 @@ void writers_feed(struct queue_role *role)
 
 /* -- what they say -- */
 
-#define NEEDS_MAX 8 /* segments that a writer may ask for at once */
-#define ASKS_MAX 100000
+#define NEEDS_MAX 8      /* segments that a writer may ask for at once */
+#define SEGMENTS_MAX 16  /* that it may have open */
+#define BODIES_MAX 65536 /* files that it may have, or wait for */
+
+static unsigned segments_open(const struct queue_role *role, int id)
+{
+    unsigned n = 0;
+    for (MAP_EACH(node, &role->queue.segments)) {
+        const struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
+        n += segment->writer == id && !segment->sealed;
+    }
+    return n;
+}
 
 static bool need_segment(struct writer *writer)
 {
@@ -162,6 +177,8 @@ static bool need_segment(struct writer *writer)
     if (!writer->begun)
         segments_catch_up(writer->role, writer_id(writer), true);
     writer->begun = true;
+    if (segments_open(writer->role, writer_id(writer)) >= SEGMENTS_MAX)
+        return false;
     writer->needs++;
     writer_feed(writer);
     return true;
@@ -170,7 +187,7 @@ static bool need_segment(struct writer *writer)
 static bool need_body(struct writer *writer, struct span body)
 {
     struct writer_need_body need;
-    if (!writer_need_body_get(body, &need))
+    if (!writer_need_body_get(body, &need) || writer->body_count + writer->ask_count >= BODIES_MAX)
         return false;
     if (list_is_empty(&writer->asks) && body_give(writer, need.token) == STATUS_OK)
         return true;
@@ -181,6 +198,7 @@ static bool need_body(struct writer *writer, struct span body)
     }
     ask->token = need.token;
     list_add_last(&writer->asks, &ask->link);
+    writer->ask_count++;
     return true;
 }
 
@@ -214,7 +232,7 @@ static bool enqueue(struct writer *writer, struct span body)
     if (!writer_enqueue_get(body, &told))
         return false;
     struct queue_log_segment *segment = queue_segment_find(&role->queue, told.segment);
-    if (!segment || segment->writer != writer_id(writer) || segment->sealed || told.offset <= segment->known ||
+    if (!segment || segment->writer != writer_id(writer) || id_writer(told.id) != writer_id(writer) || segment->sealed || told.offset <= segment->known ||
         (told.body && !body_forget(writer, told.body)))
         return false;
     struct queue_arrival arrival = { .id = told.id, .body = told.body, .segment = told.segment, .offset = told.offset,

@@ -318,5 +318,6 @@ void spool_journal_sync(struct spool_journal *journal, struct spool_sync *sync)
         loop_later(&journal->tell);
 }
 
+bool spool_journal_is_written(const struct spool_journal *journal) { return journal->written == journal->raw.n; }
 bool spool_journal_is_synced(const struct spool_journal *journal) { return journal->synced == journal->appended; }
 uint64_t spool_journal_octets(const struct spool_journal *journal) { return journal->octets; }

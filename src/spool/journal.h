@@ -47,6 +47,8 @@ struct spool_sync {
     uint64_t upto;
 };
 void spool_journal_sync(struct spool_journal *journal, struct spool_sync *sync);
+/* Would everything that was appended survive our own death? */
+bool spool_journal_is_written(const struct spool_journal *journal);
 /* Is everything that was appended synced? */
 bool spool_journal_is_synced(const struct spool_journal *journal);
 uint64_t spool_journal_octets(const struct spool_journal *journal); /* written since the last checkpoint */

@@ -1,5 +1,22 @@
 #include "wire/queue_delivery.h"
 
+static void indexes_put(struct buf *buf, const uint32_t *indexes, uint32_t count)
+{
+    wire_put_u32(buf, count);
+    for (uint32_t i = 0; i < count; i++)
+        wire_put_u32(buf, indexes[i]);
+}
+
+static bool indexes_get(struct wire_reader *reader, uint32_t *ret, uint32_t *ret_count)
+{
+    *ret_count = wire_get_u32(reader);
+    if (*ret_count < 1 || *ret_count > WIRE_LEASE_RECIPIENTS_MAX)
+        return false;
+    for (uint32_t i = 0; i < *ret_count; i++)
+        ret[i] = wire_get_u32(reader);
+    return true;
+}
+
 void lease_segment_put(struct buf *buf, const struct lease_segment *value)
 {
     wire_put_u32(buf, value->number);
@@ -79,9 +96,7 @@ void lease_grant_put(struct buf *buf, const struct lease_grant *value)
     wire_put_span(buf, value->site);
     wire_put_span(buf, value->domain);
     wire_put_span(buf, value->route);
-    wire_put_u32(buf, value->recipient_count);
-    for (uint32_t i = 0; i < value->recipient_count; i++)
-        wire_put_u32(buf, value->recipients[i]);
+    indexes_put(buf, value->recipients, value->recipient_count);
 }
 
 bool lease_grant_get(struct span body, struct lease_grant *ret)
@@ -98,11 +113,18 @@ bool lease_grant_get(struct span body, struct lease_grant *ret)
     ret->site = wire_get_span(&reader, WIRE_SITE_KEY_MAX);
     ret->domain = wire_get_span(&reader, WIRE_DOMAIN_MAX);
     ret->route = wire_get_span(&reader, WIRE_SITE_KEY_MAX);
-    ret->recipient_count = wire_get_u32(&reader);
-    if (ret->recipient_count < 1 || ret->recipient_count > WIRE_LEASE_RECIPIENTS_MAX)
-        return false;
-    for (uint32_t i = 0; i < ret->recipient_count; i++)
-        ret->recipients[i] = wire_get_u32(&reader);
+    return indexes_get(&reader, ret->recipients, &ret->recipient_count) && wire_end(&reader);
+}
+
+void lease_settled_put(struct buf *buf, const struct lease_settled *value)
+{
+    wire_put_u32(buf, value->outcomes);
+}
+
+bool lease_settled_get(struct span body, struct lease_settled *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->outcomes = wire_get_u32(&reader);
     return wire_end(&reader);
 }
 
@@ -166,6 +188,38 @@ bool lease_outcome_get(struct span body, struct lease_outcome *ret)
     ret->recipient_count = wire_get_u32(&reader);
     ret->recipients = reader.left;
     return !reader.bad && ret->recipient_count >= 1 && ret->recipient_count <= WIRE_LEASE_RECIPIENTS_MAX;
+}
+
+void lease_held_put(struct buf *buf, const struct lease_held *value)
+{
+    wire_put_u64(buf, value->lease);
+    wire_put_u64(buf, value->id);
+    wire_put_u32(buf, value->attempt);
+    wire_put_span(buf, value->site);
+    indexes_put(buf, value->recipients, value->recipient_count);
+}
+
+bool lease_held_get(struct span body, struct lease_held *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->lease = wire_get_u64(&reader);
+    ret->id = wire_get_u64(&reader);
+    ret->attempt = wire_get_u32(&reader);
+    ret->site = wire_get_span(&reader, WIRE_SITE_KEY_MAX);
+    return indexes_get(&reader, ret->recipients, &ret->recipient_count) && wire_end(&reader) &&
+           (ret->lease & LEASE_HELD_BIT);
+}
+
+void lease_returned_put(struct buf *buf, const struct lease_returned *value)
+{
+    wire_put_u64(buf, value->lease);
+}
+
+bool lease_returned_get(struct span body, struct lease_returned *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->lease = wire_get_u64(&reader);
+    return wire_end(&reader);
 }
 
 void outcome_recipient_put(struct buf *buf, const struct outcome_recipient *value)

@@ -4,6 +4,13 @@
  * its recipients that go to one site now; its end is one OUTCOME that names every recipient of the lease. delivery
  * reads the message itself from the segment (SEGMENT comes before the first lease that needs it).
  * A delivery that dies loses its leases: their recipients wait again.
+ *
+ * A queue that dies does not stop a delivery in the middle of a message. The next queue is told first what is still in
+ * hand, and which outcomes the one before did not confirm (HELD, with an OUTCOME behind it where there is one); then
+ * comes the first CREDIT, be it 0. Until then the queue grants nothing, so that no message goes out twice.
+ *
+ * A delivery that is to end says LEAVING and gives back what no server has begun to take (RETURNED). Behind LEFT no
+ * grant follows.
  */
 #pragma once
 #include "wire/channel.h"
@@ -22,10 +29,15 @@ enum queue_delivery_kind {
     LEASE_BODY_GONE,       /* struct lease_body_gone */
     LEASE_RESOLVE,         /* struct lease_resolve: which site serves this domain? */
     LEASE_GRANT,           /* struct lease_grant */
+    LEASE_SETTLED,         /* struct lease_settled: outcomes are written, in the order in which they came */
+    LEASE_LEFT,            /* no body; answers LEAVING */
     /* delivery -> queue */
     LEASE_CREDIT = 32,     /* struct lease_credit */
     LEASE_RESOLVED,        /* struct lease_resolved */
     LEASE_OUTCOME,         /* struct lease_outcome */
+    LEASE_HELD,            /* struct lease_held: a lease of the queue before */
+    LEASE_RETURNED,        /* struct lease_returned: nobody has begun it, as if it had not been granted */
+    LEASE_LEAVING,         /* no body; all credits are void */
 };
 
 struct lease_segment {
@@ -60,6 +72,10 @@ struct lease_grant {
     struct span route;     /* an operator's reroute, or "" */
     uint32_t recipient_count;
     uint32_t recipients[WIRE_LEASE_RECIPIENTS_MAX]; /* indexes in the record's envelope */
+};
+
+struct lease_settled {
+    uint32_t outcomes;     /* so many more */
 };
 
 struct lease_credit {
@@ -99,15 +115,31 @@ struct lease_outcome {
     struct span recipients; /* packed; outcome_recipient_put/get */
 };
 
+#define LEASE_HELD_BIT (UINT64_C(1) << 63) /* in numbers of leases that delivery chose; queue's own do not have it */
+struct lease_held {
+    uint64_t lease;        /* a new number for it */
+    uint64_t id;
+    uint32_t attempt;
+    struct span site;
+    uint32_t recipient_count;
+    uint32_t recipients[WIRE_LEASE_RECIPIENTS_MAX];
+};
+struct lease_returned {
+    uint64_t lease;
+};
+
 void lease_segment_put(struct buf *buf, const struct lease_segment *value);
 void lease_segment_gone_put(struct buf *buf, const struct lease_segment_gone *value);
 void lease_body_put(struct buf *buf, const struct lease_body *value);
 void lease_body_gone_put(struct buf *buf, const struct lease_body_gone *value);
 void lease_resolve_put(struct buf *buf, const struct lease_resolve *value);
 void lease_grant_put(struct buf *buf, const struct lease_grant *value);
+void lease_settled_put(struct buf *buf, const struct lease_settled *value);
 void lease_credit_put(struct buf *buf, const struct lease_credit *value);
 void lease_resolved_put(struct buf *buf, const struct lease_resolved *value);
 void lease_outcome_put(struct buf *buf, const struct lease_outcome *value);
+void lease_held_put(struct buf *buf, const struct lease_held *value);
+void lease_returned_put(struct buf *buf, const struct lease_returned *value);
 void outcome_recipient_put(struct buf *buf, const struct outcome_recipient *value);
 
 /* All spans are borrowed from `body`. False: the sender broke the format. */
@@ -117,8 +149,11 @@ MUST_CHECK bool lease_body_get(struct span body, struct lease_body *ret);
 MUST_CHECK bool lease_body_gone_get(struct span body, struct lease_body_gone *ret);
 MUST_CHECK bool lease_resolve_get(struct span body, struct lease_resolve *ret);
 MUST_CHECK bool lease_grant_get(struct span body, struct lease_grant *ret);
+MUST_CHECK bool lease_settled_get(struct span body, struct lease_settled *ret);
 MUST_CHECK bool lease_credit_get(struct span body, struct lease_credit *ret);
 MUST_CHECK bool lease_resolved_get(struct span body, struct lease_resolved *ret);
 MUST_CHECK bool lease_outcome_get(struct span body, struct lease_outcome *ret);
+MUST_CHECK bool lease_held_get(struct span body, struct lease_held *ret);
+MUST_CHECK bool lease_returned_get(struct span body, struct lease_returned *ret);
 /* Takes the next recipient off the front; the caller asks recipient_count times. */
 MUST_CHECK bool outcome_recipient_get(struct wire_reader *recipients, struct outcome_recipient *ret);

@@ -133,6 +133,59 @@ def test_a_process_dies_and_the_house_goes_on(house, sink, role):
     house.wait_empty(60)
 
 
+def test_a_queue_that_dies_sends_nothing_twice(tmp_path):
+    """kill -9 of the queue alone: delivery finishes what it has in hand and tells the next queue about it."""
+    sink = Sink(tmp_path, "--delay", "end=300")
+    house = House(tmp_path / "house", accounts=())
+    house.route_all_to(sink.port)
+    accepted, stop = [], threading.Event()
+
+    def client(number):
+        count = 0
+        while not stop.is_set():
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                count += 1
+                send(house, f"<{number}.{count}>")
+                accepted.append(f"<{number}.{count}>")
+
+    with house:
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(3)]
+        for thread in clients:
+            thread.start()
+        for round_ in range(4):
+            before = len(sink.messages())
+            wait_for("mail on its way", lambda: len(sink.messages()) > before + 15, 60)
+            (pid,) = house.pids("queue")
+            os.kill(pid, signal.SIGKILL)
+            wait_for("a new queue", lambda: (now := house.pids("queue")) and now != [pid])
+        stop.set()
+        for thread in clients:
+            thread.join()
+        wait_for("all of it", lambda: len(sink.messages()) >= len(accepted), 60)
+        house.wait_empty(60)
+        assert house.events("lease-kept") and not house.events("leases-untold")
+    sink.stop()
+    arrived = [message.split(b"Subject: ")[1].split(b"\r\n")[0].decode() for message in sink.messages()]
+    assert set(accepted) <= set(arrived)
+    assert sorted(arrived) == sorted(set(arrived))
+
+
+def test_a_stop_loses_no_leases(tmp_path):
+    """What no server has begun to take goes back before delivery ends: nothing may arrive twice."""
+    house = House(tmp_path / "house", {"delivery": {"idle-connection": "1s"}}, accounts=())
+    sink = Sink(tmp_path, "--delay", "mail=400")
+    house.route_all_to(sink.port)
+    with house:
+        send(house, count=60)
+        sink.wait_messages(1)
+    assert not house.events("lease-lost") and not house.events("drain-cut-off")
+    with house:
+        sink.wait_messages(60, 60)
+        house.wait_empty()
+    sink.stop()
+    assert len(sink.messages()) == 60
+
+
 def test_kill_everything_and_start_again(tmp_path):
     port = free_port()
     house = House(tmp_path / "house", accounts=())

@@ -21,7 +21,6 @@ struct house {
     struct name_server names;
     struct buf said;          /* what the queue was told, one line each */
     unsigned credits, outcomes;
-    bool is_leaving;
 };
 
 static inline void tell_outcome(struct house *house, struct span body)
@@ -41,6 +40,21 @@ static inline void tell_outcome(struct house *house, struct span body)
     house->outcomes++;
 }
 
+static inline void tell_held(struct house *house, struct span body)
+{
+    static struct lease_held held;
+    assert_true(lease_held_get(body, &held));
+    buf_printf(&house->said, "held %d as %d attempt %u recipients %u at %.*s\n", (int)held.id, (int)held.lease, held.attempt,
+               held.recipient_count, SPAN_ARGS(held.site));
+}
+
+static inline void tell_returned(struct house *house, struct span body)
+{
+    struct lease_returned returned;
+    assert_true(lease_returned_get(body, &returned));
+    buf_printf(&house->said, "returned %d\n", (int)returned.lease);
+}
+
 static inline void on_word(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct house *house = arg;
@@ -58,15 +72,34 @@ static inline void on_word(void *arg, struct channel *channel, struct channel_me
         house->outcomes++;
         break;
     case LEASE_OUTCOME: tell_outcome(house, message->body); break;
+    case LEASE_HELD: tell_held(house, message->body); break;
+    case LEASE_RETURNED: tell_returned(house, message->body); break;
+    case LEASE_LEAVING: channel_send(channel, LEASE_LEFT, SPAN_NONE); break;
     default: fail_msg("kind %d", message->kind);
     }
 }
 
 static inline void on_gone(void *arg, struct channel *channel, enum status why)
 {
-    struct house *house = arg;
-    if (!house->is_leaving)
-        fail_msg("the channel ended: %s", status_text(why));
+    fail_msg("the channel ended: %s", status_text(why));
+}
+
+/* The queue dies and another takes its place. */
+static inline void another_queue(struct house *house)
+{
+    static const struct channel_events events = { on_word, on_gone };
+    int pair[2];
+    channel_free(house->queue);
+    for (int i = 0; i < 500 && house->delivery.queue; i++)
+        loop_turn(house->loop, 10);
+    buf_clear(&house->said);
+    house->credits = 0;
+    assert_int_equal(channel_pair(pair), STATUS_OK);
+    delivery_set_queue(&house->delivery, pair[0]);
+    house->queue = channel_new(house->loop, pair[1], &events, house);
+    for (int i = 0; i < 500 && house->delivery.greets; i++)
+        loop_turn(house->loop, 10);
+    loop_turn(house->loop, 10);
 }
 
 static const struct name_row name_rows[] = {

@@ -342,12 +342,12 @@ static void what_nobody_takes_is_let_go(void **state)
     for (int i = 0; i < 500 && !drained; i++)
         loop_turn(house.loop, 10);
     assert_true(drained);
-    assert_int_equal(house.outcomes, 0);
+    assert_string_equal(buf_cstr(&house.said), "returned 1\nreturned 2\n");
     house_close(&house);
 }
 
-/* The queue died: its leases die with it, whatever they were doing, and the next queue finds a clean house. */
-static void another_queue_begins_anew(void **state)
+/* The queue died: what a server is taking goes on, and the next queue is told about it first; all else is forgotten. */
+static void the_next_queue_is_told_what_is_in_hand(void **state)
 {
     struct house house;
     house_open(&house, "");
@@ -357,15 +357,44 @@ static void another_queue_begins_anew(void **state)
     resolve(&house, 7, "first.test");
     for (int i = 0; i < 500 && house.server.messages < 1; i++)
         loop_turn(house.loop, 10);
-    int pair[2];
-    assert_int_equal(channel_pair(pair), STATUS_OK);
-    delivery_set_queue(&house.delivery, pair[0]);
-    assert_int_equal(house.delivery.job_count, 0);
-    assert_int_equal(house.delivery.sites.n, 0);
-    house.is_leaving = true;
-    for (int i = 0; i < 20; i++)
-        loop_turn(house.loop, 1);
-    close(pair[1]);
+    another_queue(&house);
+    assert_string_equal(buf_cstr(&house.said), "held 1 as 1 attempt 1 recipients 1 at a.example\n");
+    assert_int_equal(house.credits, 1999);
+    another_queue(&house); /* which dies at once */
+    assert_string_equal(buf_cstr(&house.said), "held 1 as 2 attempt 1 recipients 1 at a.example\n");
+    buf_clear(&house.said);
+    house.outcomes = 0;
+    say(house.server.last, "250 2.0.0 queued as 12");
+    stream_flush(house.server.last->stream);
+    wait_for(&house, 1, "lease 2 trouble 0\n0 delivered 250 2.0.0 queued as 12\n");
+    assert_int_equal(house.credits, 1999 + 1);
+    house_close(&house);
+}
+
+/* An outcome that the queue has not confirmed may have died with it. */
+static void the_next_queue_is_told_outcomes_again(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    lease(&house, 1, "a.example", 1, false, BODY, 0);
+    wait_for(&house, 1, "lease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    buf_clear(&house.said);
+    lease(&house, 2, "a.example", 2, true, BODY, 0);
+    wait_for(&house, 2, "lease 2 trouble 0\n1 failed 550 5.1.1 no such person\n0 delivered 250 2.0.0 queued as 4711\n");
+    lease_settled_put(channel_begin(house.queue, LEASE_SETTLED), &(struct lease_settled){ 1 });
+    assert_int_equal(channel_end(house.queue), STATUS_OK);
+    loop_turn(house.loop, 10);
+    loop_turn(house.loop, 10);
+    another_queue(&house);
+    assert_string_equal(buf_cstr(&house.said), "held 2 as 2 attempt 1 recipients 2 at a.example\nlease 2 trouble 0\n"
+                        "1 failed 550 5.1.1 no such person\n0 delivered 250 2.0.0 queued as 4711\n");
+    assert_int_equal(house.credits, 2000);
+    lease_settled_put(channel_begin(house.queue, LEASE_SETTLED), &(struct lease_settled){ 1 });
+    assert_int_equal(channel_end(house.queue), STATUS_OK);
+    loop_turn(house.loop, 10);
+    loop_turn(house.loop, 10);
+    another_queue(&house);
+    assert_string_equal(buf_cstr(&house.said), "");
     house_close(&house);
 }
 
@@ -408,7 +437,8 @@ int main(void)
         cmocka_unit_test(a_lost_end_of_data_waits),
         cmocka_unit_test(mail_goes_to_a_socket),
         cmocka_unit_test(what_nobody_takes_is_let_go),
-        cmocka_unit_test(another_queue_begins_anew),
+        cmocka_unit_test(the_next_queue_is_told_what_is_in_hand),
+        cmocka_unit_test(the_next_queue_is_told_outcomes_again),
         cmocka_unit_test(routes_are_sites),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ struct server {
     bool was_tls;             /* the last message came over TLS */
     unsigned connections, messages, quits;
     struct buf body;          /* of the last message, with its dots */
+    struct visit *last;       /* who sent the last message */
     struct loop *loop;
 };
 
@@ -82,6 +83,7 @@ static inline void on_line(struct visit *visit, struct span line)
 static inline void on_body(struct visit *visit)
 {
     visit->server->messages++;
+    visit->server->last = visit;
     visit->server->was_tls = stream_is_tls(visit->stream);
     say(visit, or_else(visit->server->end, "250 2.0.0 queued as 4711"));
 }

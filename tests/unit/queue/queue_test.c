@@ -351,6 +351,95 @@ static void test_routes_are_asked_again_after_a_change(void **state)
     play_free(play);
 }
 
+static void hold(struct play *play, uint64_t lease, uint64_t id, uint32_t attempt, uint32_t count)
+{
+    static struct lease_held held;
+    held = (struct lease_held){ .lease = LEASE_HELD_BIT | lease, .id = id, .attempt = attempt, .site = SPAN("mx"),
+                                .recipient_count = count };
+    for (uint32_t i = 0; i < count; i++)
+        held.recipients[i] = count - 1 - i;
+    assert_int_equal(queue_held(&play->queue, play->now, 0, &held), STATUS_OK);
+}
+
+static void tell_held(struct play *play, uint64_t lease, uint8_t result, uint32_t count)
+{
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(1u << 20);
+    for (uint32_t i = 0; i < count; i++)
+        outcome_recipient_put(&packed, &(struct outcome_recipient){ .index = i, .result = result, .text = SPAN("so") });
+    struct lease_outcome outcome = { .lease = LEASE_HELD_BIT | lease, .recipient_count = count, .recipients = buf_span(&packed) };
+    assert_int_equal(queue_outcome(&play->queue, play->now, 0, &outcome), STATUS_OK);
+}
+
+/* What a delivery process is sending since before the start is not granted a second time. */
+static void test_leases_outlive_the_queue(void **state)
+{
+    struct play *play = play_new();
+    queue_gather(&play->queue);
+    uint64_t id = play_id(play);
+    assert_int_equal(play_arrive_as(play, id, "a", "s@x", (const char *const[]){ "0a@one.example", "0b@one.example",
+                                                                                 "0c@one.example", NULL }), STATUS_OK);
+    queue_delivery_here(&play->queue, play->now, 0);
+    hold(play, 7, id, 1, 2);
+    assert_int_equal(play->queue.by_place[QUEUE_LEASED], 2);
+    assert_int_equal(queue_credit(&play->queue, play->now, 0, 10), STATUS_OK);
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 0);
+    queue_gathered(&play->queue, play->now);
+    assert_int_equal(play->grant_count, 1);
+    assert_int_equal(play->grants[0].count, 1);
+    assert_int_equal(play->grants[0].first, 2);
+    tell_held(play, 7, OUTCOME_DELIVERED, 2);
+    assert_int_equal(play->queue.recipients, 1);
+    tell_held(play, 7, OUTCOME_DELIVERED, 2); /* nobody's lease any more */
+    play_deliver(play, &play->grants[0]);
+    assert_int_equal(play->queue.recipients, 0);
+    hold(play, 8, id, 1, 2); /* told of a message that has ended */
+    tell_held(play, 8, OUTCOME_DELIVERED, 2);
+    play_free(play);
+}
+
+/* An attempt that the journal knows of is told again: it does not count twice. */
+static void test_outcomes_told_again_change_nothing(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    uint64_t id = play_arrive(play, "a", "0a@one.example");
+    play_resolve_all(play, "mx");
+    play_outcome(play, &play->grants[0], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    size_t records = play->record_count;
+    hold(play, 1, id, 1, 1);
+    tell_held(play, 1, OUTCOME_DEFERRED, 1);
+    assert_int_equal(play->record_count, records);
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 1);
+    hold(play, 2, id, 2, 1); /* a second attempt that the journal does not know of */
+    tell_held(play, 2, OUTCOME_DEFERRED, 1);
+    assert_int_equal(play->record_count, records + 1);
+    hold(play, 3, id, 3, 1);
+    queue_delivery_gone(&play->queue, play->now, 0); /* it dies now, too */
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 1);
+    play_free(play);
+}
+
+static void test_returned_leases_go_to_others(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    play_arrive(play, "a", "0a@one.example");
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 1);
+    queue_delivery_leaving(&play->queue, 0);
+    assert_int_equal(queue_returned(&play->queue, play->now, 0, play->grants[0].lease), STATUS_OK);
+    assert_int_equal(queue_returned(&play->queue, play->now, 0, play->grants[0].lease), STATUS_NOT_FOUND);
+    assert_int_equal(play->grant_count, 1);
+    queue_delivery_gone(&play->queue, play->now, 0);
+    assert_int_equal(play->queue.counts.lost_leases, 0);
+    play_delivery(play, 1, 10);
+    assert_int_equal(play->grant_count, 2);
+    assert_int_equal(play->grants[1].attempt, 1);
+    play_deliver(play, &play->grants[1]);
+    play_free(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +457,9 @@ int main(void)
         cmocka_unit_test(test_lost_leases_wait_again),
         cmocka_unit_test(test_unroutable),
         cmocka_unit_test(test_routes_are_asked_again_after_a_change),
+        cmocka_unit_test(test_leases_outlive_the_queue),
+        cmocka_unit_test(test_outcomes_told_again_change_nothing),
+        cmocka_unit_test(test_returned_leases_go_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

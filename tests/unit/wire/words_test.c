@@ -29,6 +29,34 @@ static void test_grant(void **state)
     CHECK_PREFIXES(lease_grant, buf_span(&buf), false);
 }
 
+static void test_held(void **state)
+{
+    static struct lease_held held, back;
+    held = (struct lease_held){ .lease = LEASE_HELD_BIT | 4, .id = 77, .attempt = 2, .site = SPAN("mx:a b"),
+                                .recipient_count = 2, .recipients = { 5, 70000 } };
+    AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
+    lease_held_put(&buf, &held);
+    assert_true(lease_held_get(buf_span(&buf), &back));
+    assert_true(back.lease == held.lease && back.id == 77 && back.attempt == 2 && back.recipients[1] == 70000);
+    assert_span(back.site, "mx:a b");
+    CHECK_PREFIXES(lease_held, buf_span(&buf), false);
+    held.lease = 4; /* queue's own */
+    buf_clear(&buf);
+    lease_held_put(&buf, &held);
+    assert_false(lease_held_get(buf_span(&buf), &back));
+
+    buf_clear(&buf);
+    struct lease_returned returned = { 9 };
+    lease_returned_put(&buf, &returned);
+    assert_true(lease_returned_get(buf_span(&buf), &returned) && returned.lease == 9);
+    CHECK_PREFIXES(lease_returned, buf_span(&buf), false);
+    buf_clear(&buf);
+    struct lease_settled settled = { 8 };
+    lease_settled_put(&buf, &settled);
+    assert_true(lease_settled_get(buf_span(&buf), &settled) && settled.outcomes == 8);
+    CHECK_PREFIXES(lease_settled, buf_span(&buf), false);
+}
+
 static void test_enqueue(void **state)
 {
     AUTO(buf_done) struct buf packed = BUF_EMPTY(10000), buf = BUF_EMPTY(10000);
@@ -107,7 +135,7 @@ static void test_settings(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_grant), cmocka_unit_test(test_enqueue),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_grant), cmocka_unit_test(test_held), cmocka_unit_test(test_enqueue),
                                         cmocka_unit_test(test_outcome), cmocka_unit_test(test_questions),
                                         cmocka_unit_test(test_settings) };
     return cmocka_run_group_tests(tests, NULL, NULL);
