@@ -28,6 +28,11 @@ int64_t id_time_wall_ms(uint64_t id)
     return (int64_t)(id >> (COUNT_BITS + WRITER_BITS)) + EPOCH_MS;
 }
 
+uint8_t id_writer(uint64_t id)
+{
+    return (uint8_t)(id >> COUNT_BITS);
+}
+
 char *id_text(uint64_t id, char ret[ID_TEXT_SIZE])
 {
     for (int i = ID_TEXT_SIZE - 2; i >= 0; i--, id >>= 5)

@@ -16,6 +16,7 @@ struct id_source {
 /* The next id; always greater than the one before, also when the clock goes back. */
 uint64_t id_next(struct id_source *source, int64_t now_wall_ms);
 int64_t id_time_wall_ms(uint64_t id);
+uint8_t id_writer(uint64_t id); /* which process made it */
 /* 13 characters of Crockford's base 32 (no I, L, O, U). Returns `ret`. */
 char *id_text(uint64_t id, char ret[ID_TEXT_SIZE]);
 MUST_CHECK bool id_parse(struct span text, uint64_t *ret);

@@ -234,6 +234,30 @@ static enum status bodies_sort_out(struct queue_role *role)
     return STATUS_OK;
 }
 
+/* A body is synced before the record that names it is written, so that a record without one was never acknowledged:
+ * its writer died, and the file was swept away before the record was found. */
+static bool body_is_missing(struct queue_role *role, uint64_t number)
+{
+    int fd;
+    enum status status = spool_store_body_read_fd(role->store, number, &fd);
+    if (status == STATUS_OK)
+        close(fd);
+    return status == STATUS_NOT_FOUND;
+}
+
+static void bodies_look(struct queue_role *role, struct queue_recovery *recovery)
+{
+    for (MAP_EACH(node, &role->queue.messages)) {
+        struct queue_message *message = CONTAINER(node, struct queue_message, node);
+        if (!message->body || !body_is_missing(role, message->body))
+            continue;
+        log_error(role_log(role), "body-missing", LOG_ID(message->id),
+                  LOG_STR("what", "its body file is not there; the message was never acknowledged and is dropped"));
+        recovery->lost++;
+        queue_message_forget(&role->queue, message);
+    }
+}
+
 static void recovered(struct queue_role *role, const struct queue_recovery *recovery, int64_t began_us)
 {
     log_info(role_log(role), "recovered", LOG_INT("messages", role->queue.messages.n),
@@ -257,6 +281,7 @@ enum status disk_recover(struct queue_role *role)
         status = bodies_sort_out(role);
     if (status == STATUS_OK)
         spool_store_start(role->store);
+    bodies_look(role, &recovery);
     role->last_id = recovery.last_id;
     queue_recover_end(&recovery, role_now(role));
     recovered(role, &recovery, began_us);
