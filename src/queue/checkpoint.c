@@ -14,7 +14,7 @@ static void share_put(struct buf *buf, const struct queue_share *share, bool wit
         held = queue_reason_words(share->held);
     wire_put_span(buf, queue_domain_name(share->domain));
     wire_put_span(buf, queue_domain_route(share->domain));
-    wire_put_u8(buf, share->flags);
+    wire_put_u8(buf, share->flags & (uint8_t)~QUEUE_SHARE_LAST);
     wire_put_u16(buf, share->tries);
     wire_put_i64(buf, share->retry_ms);
     queue_words_put(buf, &last);

@@ -43,6 +43,7 @@ enum {
     QUEUE_SHARE_HELD = 2,           /* `held` may say by whom and why */
     QUEUE_SHARE_DELIVERED = 4,      /* a report of success is owed, nothing else: delivered, */
     QUEUE_SHARE_RELAYED = 8,        /* or relayed */
+    QUEUE_SHARE_LAST = 16,          /* its time ran out while nobody was here: it has one more attempt; not on disk */
 };
 
 struct queue_share {

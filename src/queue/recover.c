@@ -1,6 +1,7 @@
 #include "queue/recover.h"
 #include "base/hash.h"
 #include "queue/checkpoint.h"
+#include "queue/retry.h"
 #include "queue/schedule.h"
 #include "queue/settle.h"
 #include <stdlib.h>
@@ -330,11 +331,20 @@ static void limbo_empty(struct queue_recovery *recovery)
     queue_segment_forget(queue, recovery->limbo);
 }
 
-/* True: the message may be gone, and its shares with it. */
+/* We were not here when its time ran out, and what stood in its way may be gone: it is tried once more. */
+static void share_last_chance(struct queue_share *share)
+{
+    share->flags |= QUEUE_SHARE_LAST;
+    share->retry_ms = 0;
+}
+
 static void message_resume(struct queue *queue, struct queue_message *message)
 {
+    bool is_late = queue->now_ms >= queue_expires_ms(queue->settings, message->id);
     for (struct queue_share *next, *share = message->shares; share; share = next) {
         next = share->next;
+        if (is_late)
+            share_last_chance(share);
         if (share->flags & (QUEUE_SHARE_DELIVERED | QUEUE_SHARE_RELAYED))
             queue_owe_again(queue, share,
                             share->flags & QUEUE_SHARE_RELAYED ? QUEUE_REPORT_RELAYED : QUEUE_REPORT_DELIVERED);

@@ -168,7 +168,7 @@ void queue_share_report(struct queue *queue, struct queue_share *share, struct q
 /* It had its attempt, or its turn did not come because nobody answers there. */
 static bool was_tried(const struct queue_share *share)
 {
-    return share->tries || (share->place == QUEUE_READY && share->lane->site->trouble);
+    return (share->tries && !(share->flags & QUEUE_SHARE_LAST)) || (share->place == QUEUE_READY && share->lane->site->trouble);
 }
 
 static void wake(struct queue *queue, struct queue_share *share)

@@ -160,7 +160,7 @@ void queue_expire(struct queue *queue, struct queue_share *share)
     uint32_t taken = 0;
     for (struct queue_share *next, *at = message->shares; at; at = next) {
         next = at->next;
-        if (at != share && (!waits(at) || (!at->tries && at->place != QUEUE_READY) ||
+        if (at != share && (!waits(at) || (!at->tries && at->place != QUEUE_READY) || (at->flags & QUEUE_SHARE_LAST) ||
                             taken + at->count + share->count > QUEUE_REPORT_RECIPIENTS_MAX))
             continue;
         taken += at == share ? 0 : at->count;
@@ -200,6 +200,8 @@ void settle_defer(struct queue *queue, struct queue_share *share, const struct q
 {
     if (counts && share->tries < UINT16_MAX)
         share->tries++;
+    if (counts)
+        share->flags &= (uint8_t)~QUEUE_SHARE_LAST;
     settle_keep_reason(queue, share, queue_reason_again(reason));
     int64_t retry_ms = queue->now_ms + queue_retry_after_ms(queue->settings, share->tries, queue_random(queue));
     struct queue_entry entry = { .kind = QUEUE_ENTRY_DEFERRED, .retry_ms = retry_ms, .tries = share->tries,

@@ -326,6 +326,34 @@ static void test_garbage_in_the_journal(void **state)
     play_free(play);
 }
 
+/* Its time ran out while the house was shut: one more attempt, then its sender is told. */
+static void test_late_mail_has_a_last_attempt(void **state)
+{
+    static const char *const one[] = { "0a@x.example", NULL };
+    struct disk disk = { 0 };
+    struct play *play = play_new();
+    play_delivery(play, 0, 100);
+    uint64_t id = disk_arrive(&disk, play, "anna", "anna@example.org", one);
+    play_resolve_all(play, NULL);
+    play_outcome(play, &play->grants[0], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    play->now += 6 * TIME_DAY_MS;
+    struct play *after = restart(&disk, play, 0, play->record_count, NULL);
+    play_until(after, after->now + 1);
+    assert_int_equal(after->report_count, 0);
+    play_delivery(after, 0, 100);
+    play_resolve_all(after, NULL);
+    assert_int_equal(after->grant_count, 1);
+    assert_int_equal(after->grants[0].attempt, 2);
+    play_outcome(after, &after->grants[0], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    play_until(after, after->now + 1);
+    assert_int_equal(after->report_count, 1);
+    assert_true(after->reports[0]->expired);
+    reports_done(after);
+    assert_null(queue_message_find(&after->queue, id));
+    play_free(after);
+    play_free(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_checkpoints_stand_for_the_journal),
         cmocka_unit_test(test_a_moved_record_is_found_where_it_is),
         cmocka_unit_test(test_garbage_in_the_journal),
+        cmocka_unit_test(test_late_mail_has_a_last_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
