@@ -385,6 +385,26 @@ static void open_door(struct session *session, bool input)
         hang_up(session, "TLS could not be started");
 }
 
+/* The proxy was not counted at the door; whom it speaks for is. False: it is one too many. */
+static bool count_proxied(struct session *session, const struct net_address *peer)
+{
+    unsigned most = (unsigned)session_settings(session)->max_connections_per_address;
+    if (most == 0 || session->trusted || !session->has_ip)
+        return true;
+    session->client = clients_enter(&session->smtpd->clients, net_address_octets(peer), most);
+    if (session->client)
+        return true;
+    log_info(session->smtpd->log, "turned-away", LOG_STR("client", session->address),
+             LOG_STR("why", "Too many connections from your address"));
+    if (session->listen->tls != CONF_LISTEN_IMPLICIT) {
+        smtp_server_turn_away(&session->server, 421, STATUS_CODE(4, 3, 2),
+                              SPAN("Too many connections from your address; try again later"));
+        flush(session);
+    }
+    hang_up(session, "too many connections from its address");
+    return false;
+}
+
 static void on_proxy(struct session *session, struct span input)
 {
     struct span in = input;
@@ -400,11 +420,13 @@ static void on_proxy(struct session *session, struct span input)
     }
     session->proxy = false;
     stream_consume(session->stream, input.n - in.n);
-    if (!header.local && header.client.n > 0)
+    bool known = !header.local && header.client.n > 0;
+    if (known)
         set_client(session, &header.client);
     else
         session->trusted = false; /* the proxy's own address says nothing about whom it speaks for */
-    open_door(session, true);
+    if (!known || count_proxied(session, &header.client))
+        open_door(session, true);
 }
 
 static void on_readable(void *arg, struct stream *stream, struct span input)

@@ -22,8 +22,8 @@ static const struct conf_directive rows[] = {
     { "max-connections", CONF_INTEGER, AT(max_connections), "10000", "1", "1000000",
       "Sessions at a time in each process. Others are told to come back later." },
     { "max-connections-per-address", CONF_INTEGER, AT(max_connections_per_address), "100", "0", "1000000",
-      "Sessions at a time from one client (IPv6: from one /64) in each process; relay networks and listed proxies are "
-      "not counted.", .zero = "unlimited" },
+      "Sessions at a time from one client (IPv6: from one /64) in each process. Relay networks are not counted, nor "
+      "listed proxies, but those whom they speak for are.", .zero = "unlimited" },
     { "max-memory", CONF_SIZE, AT(max_memory), "256MiB", "1MiB", "1TiB",
       "Octets of messages on their way in that each process holds in memory; over it new ones are put off with 452." },
     { "idle", CONF_TIME_MS, AT(idle_ms), "5min", "1s", "1h",

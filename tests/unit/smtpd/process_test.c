@@ -214,6 +214,28 @@ static void test_proxy(void **state)
     house_end(&house);
 }
 
+/* Behind a proxy the limit holds for each client, not for the proxy. */
+static void test_proxy_limit(void **state)
+{
+    static struct house house;
+    struct guest guests[4];
+    house_begin(&house, "smtpd: { max-connections-per-address: 2 }");
+    for (unsigned i = 0; i < 4; i++) {
+        guest_begin(&guests[i], &house, 3);
+        guest_talks(&guests[i], &house, i < 3 ? "PROXY TCP4 203.0.113.9 192.0.2.1 4242 25\r\n" : "PROXY TCP4 203.0.113.8 192.0.2.1 4242 25\r\n",
+                    i == 2 ? "421 4.3.2 Too many connections from your address" : "220 ");
+    }
+    guest_sees_close(&guests[2], &house);
+    guest_talks(&guests[0], &house, "QUIT\r\n", "221 ");
+    guest_sees_close(&guests[0], &house);
+    guest_end(&guests[0]);
+    guest_begin(&guests[0], &house, 3);
+    guest_talks(&guests[0], &house, "PROXY TCP4 203.0.113.9 192.0.2.1 4242 25\r\n", "220 ");
+    for (unsigned i = 0; i < 4; i++)
+        guest_end(&guests[i]);
+    house_end(&house);
+}
+
 /* A login from before STARTTLS is forgotten by it. */
 static void test_login_before_tls(void **state)
 {
@@ -486,7 +508,7 @@ int main(void)
         cmocka_unit_test(test_reload_and_drain), cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_login_before_tls), cmocka_unit_test(test_transaction_time),
         cmocka_unit_test(test_half_close), cmocka_unit_test(test_queue_wait),
-        cmocka_unit_test(test_login_at_relay), cmocka_unit_test(test_dripping),
+        cmocka_unit_test(test_proxy_limit), cmocka_unit_test(test_login_at_relay), cmocka_unit_test(test_dripping),
         cmocka_unit_test(test_recipients_memory), cmocka_unit_test(test_queue_dies_at_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
