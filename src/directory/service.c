@@ -243,7 +243,9 @@ static enum verdict find_recipient(struct directory_service *service, struct spa
     struct policy_keys keys;
     enum status status = policy_keys_make(address, &keys);
     struct accounts *accounts = NULL;
-    if (status == STATUS_OK)
+    /* "*@domain" among the aliases lets somebody send as all of them; nobody receives under it. */
+    bool is_wildcard = status == STATUS_OK && span_eq(keys.base, keys.wildcard);
+    if (status == STATUS_OK && !is_wildcard)
         accounts = service_accounts(service, &status);
     else
         status = STATUS_NOT_FOUND;

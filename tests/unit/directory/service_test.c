@@ -317,7 +317,8 @@ static void test_recipients(void **state)
     struct house *house = *state;
     static const char *const known[] = { "anna@example.org", "ANNA+x@example.org", "info@example.org",
                                          "off@example.org" };
-    static const char *const unknown[] = { "bob@example.org", "x@shop.example", "*@shop.example.org", "anna", "" };
+    static const char *const unknown[] = { "bob@example.org", "x@shop.example", "*@shop.example.org", "anna", "",
+                                            "*@shop.example", "*+a@shop.example", "\"*\"@shop.example" };
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         assert_int_equal(ask_recipient(house, known[i]), VERDICT_YES);
     for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
