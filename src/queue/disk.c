@@ -85,8 +85,10 @@ static bool segment_known(void *arg, const struct spool_segment *segment)
         return true;
     struct queue_log_segment *known = queue_segment_add(&role->queue, segment->number, segment->epoch, segment->octets,
                                                         (int)segment->writer);
-    if (known)
+    if (known) {
         known->sealed = segment->writer == OWN_WRITER; /* others may still be writing: they outlive us */
+        known->old = true;
+    }
     return known;
 }
 
@@ -148,7 +150,8 @@ static bool on_found(void *arg, const struct spool_found *found)
         struct queue_log_segment *segment = queue_segment_find(&role->queue, arrival.segment);
         segment->known = MAX(segment->known, arrival.offset);
         /* Taken from its writer, or it would be removed with it; one that is not its is somebody else's mail. */
-        bool named = !arrival.body || writers_body_named(role, segment->writer, arrival.body);
+        bool named = !arrival.body || writers_body_named(role, segment->writer, arrival.body) ||
+                     orphans_claim(role, arrival.body);
         bool good = named && id_writer(arrival.id) == segment->writer;
         if (good)
             status = queue_arrived(&role->queue, role_now(role), &arrival);
@@ -199,41 +202,6 @@ static enum status scan_all(struct queue_role *role, struct queue_recovery *reco
     return worst;
 }
 
-static int number_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-struct kept_bodies {
-    uint64_t *numbers;
-    size_t n;
-};
-
-static bool body_keep(void *arg, uint64_t number)
-{
-    const struct kept_bodies *kept = arg;
-    return kept->n && bsearch(&number, kept->numbers, kept->n, sizeof number, number_order);
-}
-
-/* Body files that no message names were left by a writer that died. */
-static enum status bodies_sort_out(struct queue_role *role)
-{
-    struct kept_bodies kept = { 0 };
-    kept.numbers = malloc((role->queue.messages.n + 1) * sizeof *kept.numbers);
-    if (!kept.numbers)
-        return STATUS_MEMORY;
-    for (MAP_EACH(node, &role->queue.messages)) {
-        uint64_t body = CONTAINER(node, struct queue_message, node)->body;
-        if (body)
-            kept.numbers[kept.n++] = body;
-    }
-    qsort(kept.numbers, kept.n, sizeof *kept.numbers, number_order);
-    spool_store_bodies(role->store, body_keep, &kept);
-    free(kept.numbers);
-    return STATUS_OK;
-}
-
 /* A body is synced before the record that names it is written, so that a record without one was never acknowledged:
  * its writer died, and the file was swept away before the record was found. */
 static bool body_is_missing(struct queue_role *role, uint64_t number)
@@ -278,7 +246,7 @@ enum status disk_recover(struct queue_role *role)
     if (status == STATUS_OK)
         status = scan_all(role, &recovery);
     if (status == STATUS_OK)
-        status = bodies_sort_out(role);
+        status = orphans_find(role);
     if (status == STATUS_OK)
         spool_store_start(role->store);
     bodies_look(role, &recovery);

@@ -68,6 +68,8 @@ struct queue_role {
     struct loop_timer gather_end;
     struct lease_held held;          /* scratch */
     struct map sent_bodies;
+    uint64_t *orphans;               /* body files from before our start that no message names; sorted */
+    size_t orphan_count;
     struct list givings;             /* what goes back once the journal is synced */
     struct loop_timer due;
     int64_t due_ms;                  /* what the timer is set to, in the queue's time */
@@ -115,6 +117,13 @@ void writers_tell_state(struct queue_role *role);
 /* A message was found in the writer's segment that has this body file. False: the file is not the writer's to name. */
 MUST_CHECK bool writers_body_named(struct queue_role *role, int writer, uint64_t number);
 void writers_close(struct queue_role *role);
+
+/* -- orphans.c -- */
+MUST_CHECK enum status orphans_find(struct queue_role *role);
+/* True: it was one, and belongs to a message now. */
+MUST_CHECK bool orphans_claim(struct queue_role *role, uint64_t number);
+void orphans_check(struct queue_role *role);                   /* after segments were sealed */
+void orphans_close(struct queue_role *role);
 
 /* -- deliveries.c -- */
 void deliveries_peer(struct queue_role *role, const struct supervisor_peer *peer, int fd);

@@ -174,8 +174,10 @@ static bool need_segment(struct writer *writer)
 {
     if (writer->needs >= NEEDS_MAX)
         return false;
-    if (!writer->begun)
+    if (!writer->begun) {
         segments_catch_up(writer->role, writer_id(writer), true);
+        orphans_check(writer->role);
+    }
     writer->begun = true;
     if (segments_open(writer->role, writer_id(writer)) >= SEGMENTS_MAX)
         return false;
@@ -326,6 +328,7 @@ void writers_begin(struct queue_role *role)
 {
     for (LIST_EACH(link, &role->writers))
         writer_begin(CONTAINER(link, struct writer, link));
+    orphans_check(role);
 }
 
 void writers_peer(struct queue_role *role, const struct supervisor_peer *peer, int fd)
@@ -347,6 +350,7 @@ void writers_peer(struct queue_role *role, const struct supervisor_peer *peer, i
     if (!role->started)
         return;
     retire_beyond(role, peer->count);
+    orphans_check(role);
     writer_begin(writer);
 }
 
@@ -354,4 +358,5 @@ void writers_close(struct queue_role *role)
 {
     for (LIST_EACH(link, &role->writers))
         writer_free(CONTAINER(link, struct writer, link));
+    orphans_close(role);
 }

@@ -3,10 +3,14 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "queue/queue.h"
+#include "spool/envelope.h"
+#include "spool/log.h"
 #include "wire/channel.h"
 #include "wire/smtpd_queue.h"
 #include "wire/supervisor.h"
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,9 +21,20 @@ struct house {
     struct channel *supervisor, *writer;
     unsigned ready, drained, welcomes, segments, bodies, closed;
     uint32_t segment;
+    int segment_fd, body_fd; /* the last ones */
     uint64_t body;
     struct id_source ids;
 };
+
+static void keep(int *fd, struct channel_message *message)
+{
+    if (!message->fd_count)
+        return;
+    if (*fd > 0)
+        close(*fd);
+    *fd = message->fds[0];
+    message->fds[0] = -1;
+}
 
 static void on_queue(struct house *house, struct channel_message *message)
 {
@@ -32,9 +47,11 @@ static void on_queue(struct house *house, struct channel_message *message)
     } else if (message->kind == QUEUE_SEGMENT && queue_segment_get(message->body, &segment)) {
         house->segments++;
         house->segment = segment.number;
+        keep(&house->segment_fd, message);
     } else if (message->kind == QUEUE_BODY && queue_body_get(message->body, &body)) {
         house->bodies++;
         house->body = body.number;
+        keep(&house->body_fd, message);
     }
 }
 
@@ -186,8 +203,74 @@ static void test_names(void **state)
     assert_int_equal(system(buf_cstr(&remove)), 0);
 }
 
+static void need_body(struct house *house)
+{
+    AUTO(buf_done) struct buf need = BUF_EMPTY(64);
+    unsigned bodies = house->bodies;
+    writer_need_body_put(&need, &(struct writer_need_body){ 1 });
+    channel_send(house->writer, WRITER_NEED_BODY, buf_span(&need));
+    wait_for(house, &house->bodies, bodies + 1);
+}
+
+static bool body_is_there(const char *folder, uint64_t number)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/spool/bodies/%016llx.body", folder, (unsigned long long)number);
+    return access(path, F_OK) == 0;
+}
+
+/* What a writer does whose disk is slow: its queue has died, the next one has looked at everything already. */
+static void commit_late(struct house *house, uint64_t body)
+{
+    struct spool_recipient recipient = { .address = SPAN("a@b.example") };
+    struct spool_envelope envelope = { .sender = SPAN("c@d.example"), .recipients = &recipient, .recipient_count = 1 };
+    AUTO(buf_done) struct buf stored = BUF_EMPTY(4096);
+    struct spool_log log;
+    assert_int_equal(spool_envelope_encode(&envelope, &stored), STATUS_OK);
+    struct spool_append append = { .id = id_next(&house->ids, 1800000000000), .kind = SPOOL_KIND_MESSAGE,
+                                   .envelope = buf_span(&stored), .headers = SPAN("Subject: x\r\n"),
+                                   .file = { .number = body, .octets = 0, .check = 0 } };
+    spool_log_init(&log, &spool_ops_system);
+    assert_int_equal(spool_log_open(&log, house->segment_fd), STATUS_OK);
+    assert_int_equal(spool_log_commit(&log, &append), STATUS_OK);
+    spool_log_done(&log);
+    house->segment_fd = -1;
+}
+
+static void test_bodies_of_writers_that_outlive_a_queue(void **state)
+{
+    static struct house house, next;
+    char folder[] = "/tmp/goniec-writers-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    house_begin(&house, folder);
+    writer_begin(&house);
+    need_body(&house);
+    uint64_t unnamed = house.body;
+    need_body(&house);
+    uint64_t named = house.body;
+    kill(house.child, SIGKILL);
+    assert_int_equal(waitpid(house.child, NULL, 0), house.child);
+    house_begin(&next, folder);
+    assert_true(body_is_there(folder, named) && body_is_there(folder, unnamed));
+    commit_late(&house, named);
+    writer_begin(&next);
+    need_body(&next);
+    assert_true(body_is_there(folder, named));
+    house_end(&next);
+    assert_true(body_is_there(folder, named));
+    assert_false(body_is_there(folder, unnamed));
+    channel_free(house.writer);
+    channel_free(house.supervisor);
+    loop_free(house.loop);
+    close(house.body_fd);
+    AUTO(buf_done) struct buf remove = BUF_EMPTY(256);
+    buf_printf(&remove, "rm -r %s", folder);
+    assert_int_equal(system(buf_cstr(&remove)), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names),
+                                        cmocka_unit_test(test_bodies_of_writers_that_outlive_a_queue) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
