@@ -86,12 +86,33 @@ static void enqueue(struct queue *queue, int64_t now, struct span body, uint64_t
         return;
 }
 
+static void held(struct queue *queue, int64_t now, unsigned delivery, struct span body, bool honest)
+{
+    static struct lease_held told;
+    if (!lease_held_get(body, &told)) {
+        if (!honest || !queue->messages.n)
+            return;
+        told = (struct lease_held){ .lease = LEASE_HELD_BIT | (body.n ? (uint8_t)body.p[0] : 0), .attempt = 1 + (uint32_t)body.n,
+                                    .id = CONTAINER(map_first(&queue->messages), struct queue_message, node)->id,
+                                    .site = span_head(body, 2), .recipient_count = 3, .recipients = { 1, 0, 1 } };
+    }
+    if (queue_held(queue, now, delivery, &told) == STATUS_OK)
+        last_lease = told.lease;
+}
+
+static void returned(struct queue *queue, int64_t now, unsigned delivery, struct span body, bool honest)
+{
+    struct lease_returned told = { last_lease };
+    if ((honest || lease_returned_get(body, &told)) && queue_returned(queue, now, delivery, told.lease) == STATUS_OK)
+        last_lease = 0;
+}
+
 static void step(struct queue *queue, int64_t *now, uint8_t what, struct span body)
 {
     unsigned delivery = what >> 6 & 1;
     bool honest = what & 32;
     *now += what & 16 ? 1500 : 1;
-    switch (what & 7) {
+    switch (what & 15) {
     case 0: enqueue(queue, *now, body, (uint64_t)*now << 23); break;
     case 1: queue_delivery_here(queue, *now, delivery); break;
     case 2: queue_delivery_gone(queue, *now, delivery); break;
@@ -102,6 +123,11 @@ static void step(struct queue *queue, int64_t *now, uint8_t what, struct span bo
     case 4: outcome(queue, *now, delivery, body, honest); break;
     case 5: resolved(queue, *now, delivery, body, honest); break;
     case 6: reports_settle(queue, *now, honest ? STATUS_OK : what & 64 ? STATUS_DAMAGED : STATUS_IO); break;
+    case 8: held(queue, *now, delivery, body, honest); break;
+    case 9: returned(queue, *now, delivery, body, honest); break;
+    case 10: queue_delivery_leaving(queue, delivery); break;
+    case 11: queue_gather(queue); break;
+    case 12: queue_gathered(queue, *now); break;
     default: queue_tick(queue, *now); break;
     }
 }
