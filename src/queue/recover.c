@@ -345,11 +345,13 @@ static void message_resume(struct queue *queue, struct queue_message *message)
         next = share->next;
         if (is_late)
             share_last_chance(share);
-        if (share->flags & (QUEUE_SHARE_DELIVERED | QUEUE_SHARE_RELAYED))
+        if (share->flags & (QUEUE_SHARE_DELIVERED | QUEUE_SHARE_RELAYED)) {
+            queue_share_release(queue, share); /* only its report is left, which nobody holds */
             queue_owe_again(queue, share,
                             share->flags & QUEUE_SHARE_RELAYED ? QUEUE_REPORT_RELAYED : QUEUE_REPORT_DELIVERED);
-        else
+        } else {
             queue_share_resume(queue, share);
+        }
     }
 }
 
