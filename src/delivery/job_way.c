@@ -126,6 +126,22 @@ static void stop_at_self(struct way *way)
     job_note(job, true, 0, STATUS_CODE(5, 4, 6), span_str(text));
 }
 
+/* May the DNS (or a literal) send us there? Routes are the administrator's own word. */
+static bool is_refused(const struct job *job, const struct net_address *address)
+{
+    struct conf_ip ip;
+    return job->route.kind == ROUTE_MX && conf_ip_from(&address->as.any, &ip) &&
+           conf_networks_have(&job->config->root->delivery.refuse, &ip);
+}
+
+static void note_refused(struct job *job, const struct net_address *address)
+{
+    char ip[NET_ADDRESS_TEXT], text[NET_ADDRESS_TEXT + 120];
+    net_address_ip_text(address, ip);
+    snprintf(text, sizeof text, "its server has the address %s, where no mail is sent (setting delivery.refuse-networks)", ip);
+    job_note(job, true, 0, STATUS_CODE(5, 4, 4), span_str(text));
+}
+
 /* Takes the next address at once, if there is one. */
 static bool take_address(struct way *way)
 {
@@ -135,6 +151,9 @@ static bool take_address(struct way *way)
         const struct net_address *address = &way->addresses[way->address++];
         if (delivery_config_is_self(job->config, address)) {
             stop_at_self(way);
+        } else if (is_refused(job, address)) {
+            if (job->tried == 0 && way->later_count == 0) /* one that answered "later" is worth waiting for */
+                note_refused(job, address);
         } else if (hosts_is_failed(&job->delivery->hosts, address, now_ms) && way->later_count < HOPS_ADDRESSES_MAX) {
             struct target *later = &way->later[way->later_count++];
             later->address = *address;

@@ -17,6 +17,10 @@ static const struct conf_directive rows[] = {
       "Servers' addresses that one attempt tries before the message waits." },
     { "failed-host", CONF_TIME_MS, AT(failed_host_ms), "1min", "0s", "1h",
       "How long an address that could not be reached stands behind a site's other addresses." },
+    { "refuse-networks", CONF_NETWORKS, AT(refuse),
+      "[0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3, \"::/128\", \"::1/128\", \"fe80::/10\", \"ff00::/8\"]", NULL, NULL,
+      "Addresses that we never connect to because a stranger's DNS or a domain literal says so: this machine and its "
+      "links. Routes may lead there all the same; add private networks where nothing of yours receives mail there." },
     { "ip", CONF_ENUM, AT(ip), "both", NULL, NULL, "Connect by both versions of IP, by turns, or by one alone.",
       .words = ip_words },
     { "tls", CONF_ENUM, AT(tls), "opportunistic", NULL, NULL,

@@ -16,6 +16,7 @@ struct delivery_settings {
     int64_t idle_ms;
     int64_t addresses;
     int64_t failed_host_ms;
+    struct conf_networks refuse; /* addresses that no host of an MX record may have */
     int ip;                   /* enum delivery_ip */
     int tls;                  /* enum delivery_tls; towards MX hosts */
     struct span trust;

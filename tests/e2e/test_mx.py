@@ -74,6 +74,19 @@ def test_bounces_at_once(world, domain, code):
     house.wait_empty()
 
 
+def test_dns_cannot_send_us_to_ourselves(world):
+    """With the default setting no MX record leads to the loopback."""
+    house, remote = world
+    del house.settings["delivery"]["refuse-networks"]
+    house.write_settings()
+    house.run("reload")
+    send(house, "y@one.domains.test", "z@[127.0.0.1]")
+    house.wait_event("failed", count=2)
+    wait_for("the bounce", lambda: remote.received)
+    assert b"no mail is sent" in remote.received[0][2] and remote.received[0][1] == ["x@example.org"]
+    house.wait_empty()
+
+
 def test_domains_of_one_site_share_a_transaction(world):
     house, remote = world
     send(house, "a@one.domains.test", "b@alias.domains.test", "c@one.domains.test")
