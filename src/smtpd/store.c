@@ -85,6 +85,8 @@ static void lose(struct store *store)
     store->queue = NULL;
     store->welcome = store->accepting = false;
     store->ending = true;
+    if (store->writer)
+        spool_writer_set_low(store->writer, true); /* what waits for a segment would wait for ever: it is refused */
     refuse_asks(store);
     loop_later(&store->settle); /* we may be inside the log's callbacks */
 }

@@ -170,6 +170,34 @@ def test_a_queue_that_dies_sends_nothing_twice(tmp_path):
     assert sorted(arrived) == sorted(set(arrived))
 
 
+def test_clients_are_answered_while_the_queue_dies_again_and_again(house, sink):
+    """A queue that dies before it has handed out a segment leaves nobody waiting for one."""
+    stop, longest = threading.Event(), [0.0]
+
+    def client():
+        while not stop.is_set():
+            began = time.monotonic()
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                send(house)
+            longest[0] = max(longest[0], time.monotonic() - began)
+
+    clients = [threading.Thread(target=client) for _ in range(3)]
+    for thread in clients:
+        thread.start()
+    wait_for("some mail", lambda: len(sink.messages()) > 10)
+    for round_ in range(6):
+        (pid,) = house.pids("queue")
+        os.kill(pid, signal.SIGKILL)
+        house.wait_event("child-started", round_ + 2, child="queue")
+        if round_ % 2:
+            house.wait_event("recovered", len(house.events("recovered")) + 1)
+    stop.set()
+    for thread in clients:
+        thread.join()
+    assert longest[0] < 20
+    house.wait_empty(60)
+
+
 def test_a_stop_loses_no_leases(tmp_path):
     """What no server has begun to take goes back before delivery ends: nothing may arrive twice."""
     house = House(tmp_path / "house", {"delivery": {"idle-connection": "1s"}}, accounts=())
