@@ -39,16 +39,29 @@ bool job_is_in_hand(const struct job *job)
 
 /* ---- the message ---- */
 
-static void fail_here(struct job *job, const char *why)
+static void unreadable(struct job *job, bool for_good, const char *why)
 {
     job->trouble = TROUBLE_LOCAL;
     log_error(job->delivery->log, "message-unreadable", LOG_ID(job->id), LOG_STR("why", why));
-    job_settle_rest(job, OUTCOME_DEFERRED, 0, STATUS_CODE(4, 3, 0), span_str(why));
+    if (for_good)
+        job_settle_rest(job, OUTCOME_FAILED, 0, STATUS_CODE(5, 3, 0), span_str(why));
+    else
+        job_settle_rest(job, OUTCOME_DEFERRED, 0, STATUS_CODE(4, 3, 0), span_str(why));
 }
 
-static const char *unreadable(enum status status)
+static void fail_here(struct job *job, const char *why)
 {
-    return status == STATUS_DAMAGED ? "the stored message is damaged" : "the stored message cannot be read";
+    unreadable(job, false, why);
+}
+
+/* What the disk spoiled is spoiled for good: the sender is told, or, where even that cannot be read, the queue keeps
+ * it for the operator. What cannot be read now may be readable later. */
+static void fail_read(struct job *job, enum status status)
+{
+    if (status == STATUS_DAMAGED)
+        unreadable(job, true, "the message was damaged on this server's disk and was not sent; please send it again");
+    else
+        unreadable(job, false, "the stored message cannot be read");
 }
 
 /* The record, its envelope and, where it is small, the whole message. */
@@ -63,11 +76,11 @@ static bool read_message(struct job *job, const struct lease_grant *grant)
     enum status status = spool_message_read(&spool_ops_system, job->segment->fd, &job->segment->segment, place,
                                             &job->record, &job->message);
     if (status != STATUS_OK) {
-        fail_here(job, unreadable(status));
+        fail_read(job, status);
         return false;
     }
     if (job->message.header.id != job->id) {
-        fail_here(job, unreadable(STATUS_DAMAGED));
+        fail_here(job, "another message lies where the queue said");
         return false;
     }
     for (uint32_t i = 0; i < job->recipient_count; i++) {
@@ -313,7 +326,7 @@ static void on_over(void *arg, struct session *session)
     session_free(session);
     job->session = NULL;
     if (is_local)
-        fail_here(job, unreadable(STATUS_IO));
+        fail_read(job, STATUS_IO);
     if (job->left == 0) {
         end_with_session(job);
     } else if (in_clear) {
@@ -457,6 +470,6 @@ void job_checked(struct job *job, enum status status)
         site_wait(job->site, job);
         return;
     }
-    fail_here(job, unreadable(status));
+    fail_read(job, status);
     job_end(job);
 }

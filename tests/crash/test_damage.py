@@ -53,6 +53,8 @@ def test_one_damaged_record_takes_nobody_along(house, sink, where):
     if where == "body":
         # Found when it was to be sent.
         house.wait_event("message-unreadable")
+        # Nobody is left in the dark: the sender is told, or it is kept for the operator.
+        wait_for("an end of it", lambda: house.events("bounced") or house.json("queue", "list", "--state", "held"))
     else:
         assert [event for event in house.events() if "quarantine/" in str(event)], "the damage was not reported"
         assert list(spool.glob("quarantine/*.rec"))
