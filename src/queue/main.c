@@ -136,6 +136,7 @@ static void on_reload(void *arg)
 {
     struct queue_role *role = arg;
     settings_hold(role);
+    spool_store_set_reserve(role->store, (uint64_t)role_root(role)->common.spool.reserve_octets);
     queue_settings_changed(&role->queue, role_now(role));
     process_ready(&role->process);
 }

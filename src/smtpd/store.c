@@ -220,6 +220,8 @@ static void on_settle(struct loop_task *task)
 enum status store_stored(struct store *store, const struct intake *intake, enum status status)
 {
     loop_later(&store->settle);
+    if (status == STATUS_FULL && store->ending)
+        return STATUS_CLOSED; /* no room was to be had because the queue is gone, not because the disk is full */
     if (status != STATUS_OK)
         return status;
     if (store->ending) {

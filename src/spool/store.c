@@ -71,6 +71,14 @@ static void set_defaults(struct spool_store_settings *settings)
     settings->bodies_ahead = settings->bodies_ahead ? settings->bodies_ahead : 4;
 }
 
+void spool_store_set_reserve(struct spool_store *store, uint64_t octets)
+{
+    store->settings.reserve_octets = octets;
+    set_defaults(&store->settings);
+    store_look_at_room(store);
+    store_refill(store);
+}
+
 static void on_watch(struct loop_timer *timer)
 {
     struct spool_store *store = CONTAINER(timer, struct spool_store, watch);

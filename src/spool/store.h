@@ -74,5 +74,7 @@ void spool_store_body_remove(struct spool_store *store, uint64_t number);
 /* Calls `keep` for every body file from before this start; those it does not want are removed. */
 void spool_store_bodies(struct spool_store *store, bool (*keep)(void *arg, uint64_t number), void *arg);
 
+/* Another reserve from now on (0: 256 MiB); on_low tells when that changes something. */
+void spool_store_set_reserve(struct spool_store *store, uint64_t octets);
 bool spool_store_is_low(const struct spool_store *store);
 uint64_t spool_store_room(const struct spool_store *store); /* octets free on the disk when last looked */

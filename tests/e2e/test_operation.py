@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -187,10 +188,11 @@ def test_clients_are_answered_while_the_queue_dies_again_and_again(house, sink):
     wait_for("some mail", lambda: len(sink.messages()) > 10)
     for round_ in range(6):
         (pid,) = house.pids("queue")
+        before = len(house.events("recovered"))
         os.kill(pid, signal.SIGKILL)
         house.wait_event("child-started", round_ + 2, child="queue")
         if round_ % 2:
-            house.wait_event("recovered", len(house.events("recovered")) + 1)
+            house.wait_event("recovered", before + 1)
     stop.set()
     for thread in clients:
         thread.join()
@@ -291,6 +293,25 @@ def test_a_record_without_its_body_is_dropped(tmp_path, sink):
         house.wait_empty()
     assert not house.events("message-unreadable")
     assert len(sink.messages()) == 1
+
+
+@pytest.mark.skipif(shutil.disk_usage("/tmp").free > 1 << 40, reason="no reserve is larger than this disk")
+def test_a_new_reserve_holds_after_a_reload(house, sink):
+    def answer():
+        try:
+            send(house)
+        except smtplib.SMTPResponseException as refused:
+            return refused.smtp_code
+        return 250
+
+    assert answer() == 250
+    house.change({"spool": {"reserve": "1TiB"}})
+    house.run("reload")
+    wait_for("a refusal", lambda: answer() == 452)
+    house.change({"spool": {"reserve": "16MiB"}})
+    house.run("reload")
+    wait_for("room again", lambda: answer() == 250)
+    house.wait_empty()
 
 
 def test_one_owner_of_a_spool(house):
