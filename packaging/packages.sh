@@ -8,7 +8,8 @@ set -eu
 build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-dev libsqlite3-dev libfyaml-dev
   libjansson-dev libsodium-dev libcrypt-dev libxxhash-dev libidn2-dev"
 test="libcmocka-dev mandoc python3-pytest python3-pytest-timeout
-  python3-pytest-xdist curl swaks libnet-ssleay-perl libmailtools-perl msmtp nsd ca-certificates openssl git git-email nodejs
+  python3-pytest-xdist curl swaks libnet-ssleay-perl libmailtools-perl
+  libauthen-sasl-perl libio-socket-ssl-perl msmtp nsd ca-certificates openssl git git-email nodejs
   node-nodemailer"
 servers="postfix dovecot-core dovecot-lmtpd"
 
