@@ -61,18 +61,24 @@ static void failed(struct big *big, unsigned code, struct status_code status, st
     session_go_on(session);
 }
 
+/* The disk has done what it was asked. False: `big` is gone, because its client is, or because the disk could not. */
+static bool disk_did(struct big *big, enum status status)
+{
+    big->busy = false;
+    if (!big->transaction)
+        destroy(big);
+    else if (status != STATUS_OK)
+        failed(big, 452, STATUS_CODE(4, 3, 1), SPAN("No room for the message now; try again later"));
+    else
+        return true;
+    return false;
+}
+
 static void on_synced(struct spool_body *body, void *arg, enum status status)
 {
     struct big *big = arg;
-    big->busy = false;
-    if (!big->transaction) {
-        destroy(big);
+    if (!disk_did(big, status))
         return;
-    }
-    if (status != STATUS_OK) {
-        failed(big, 452, STATUS_CODE(4, 3, 1), SPAN("No room for the message now; try again later"));
-        return;
-    }
     struct session *session = big->transaction->session;
     struct spool_body_ref ref = spool_body_ref(body);
     if (message_store(big->transaction, &ref))
@@ -83,15 +89,8 @@ static void on_synced(struct spool_body *body, void *arg, enum status status)
 static void on_written(struct spool_body *body, void *arg, enum status status)
 {
     struct big *big = arg;
-    big->busy = false;
-    if (!big->transaction) {
-        destroy(big);
+    if (!disk_did(big, status))
         return;
-    }
-    if (status != STATUS_OK) {
-        failed(big, 452, STATUS_CODE(4, 3, 1), SPAN("No room for the message now; try again later"));
-        return;
-    }
     struct session *session = big->transaction->session;
     write_on(big);
     session_go_on(session);
