@@ -73,7 +73,7 @@ static void print_status(const json_t *status)
     print_counts(json_object_get(status, "since_start"));
     printf("Spool: %lld segments in use, %.1f GiB free on the disk%s\n", (long long)number_at(spool, "segments"),
            (double)number_at(spool, "room") / 1073741824.0,
-           json_is_true(json_object_get(spool, "low")) ? ": TOO LITTLE, new mail is refused for now" : "");
+           json_is_true(json_object_get(spool, "low")) ? ": TOO LITTLE, new mail is refused until there is room" : "");
     if (json_array_size(sites))
         puts("Sites with the most to do:");
     json_array_foreach(sites, i, site)

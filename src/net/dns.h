@@ -11,7 +11,7 @@ enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 
 
 enum dns_security {
     DNS_INSECURE, /* not signed, or not checked */
-    DNS_BOGUS,    /* signed, and the signatures are wrong: treat as no answer for now */
+    DNS_BOGUS,    /* signed, and the signatures are wrong: treat as no answer, and ask again later */
     DNS_SECURE,
 };
 

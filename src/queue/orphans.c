@@ -19,7 +19,7 @@ struct search {
     size_t named_count, room;
 };
 
-/* Keeps every file for now; one for which there is no memory stays until the next start. */
+/* Keeps every file until the logs of before have ended; one for which there is no memory stays until the next start. */
 static bool look(void *arg, uint64_t number)
 {
     struct search *search = arg;

@@ -31,7 +31,7 @@ struct queue_report {
 void queue_expire(struct queue *queue, struct queue_share *share);
 /* Tells the sender that this share, and all of the message that waits with it, is late. */
 void queue_notice(struct queue *queue, struct queue_share *share);
-/* The answer about its site was no: for good, or for now. */
+/* The answer about its site was no: for good, or until it is asked again. */
 void queue_share_unroutable(struct queue *queue, struct queue_share *share, const struct queue_words *words,
                             bool for_good);
 /* A delivery process has gone and this lease with it. */
