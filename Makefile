@@ -4,6 +4,7 @@
 #   make run        a whole mail server on high ports, and a message going through it
 #   make test       every test there is
 #   make bench      goniec beside Postfix on this machine
+#   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
 #   make fuzz       every fuzzer for SECONDS=30
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean
@@ -14,7 +15,8 @@ BUILD := build/release
 # Settings and data have their usual places whatever the prefix; meson would put them below it.
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
-.PHONY: all run test bench fuzz install clean
+CASES ?= table,million,domains,recipients,weather,big,idle,cores
+.PHONY: all run test bench scale fuzz install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -36,6 +38,11 @@ bench:
 	packaging/packages.sh bench
 	$(MAKE) --no-print-directory all
 	/usr/bin/python3 bench/run.py
+
+scale:
+	packaging/packages.sh bench
+	$(MAKE) --no-print-directory all
+	/usr/bin/python3 bench/scale.py --cases $(CASES)
 
 fuzz:
 	packaging/packages.sh fuzz
