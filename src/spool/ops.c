@@ -65,6 +65,8 @@ static int sys_room(const struct spool_ops *ops, int dir, uint64_t *ret)
     return 0;
 }
 
+static void sys_forget(const struct spool_ops *ops, int fd) { (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
+
 static int sys_random(const struct spool_ops *ops, void *p, size_t n)
 {
     return getrandom(p, n, 0) == (ssize_t)n ? 0 : -1;
@@ -79,6 +81,7 @@ const struct spool_ops spool_ops_system = {
     .pwritev = sys_pwritev,
     .fdatasync = sys_fdatasync,
     .fsync = sys_fsync,
+    .forget = sys_forget,
     .fstat = sys_fstat,
     .unlinkat = sys_unlinkat,
     .renameat = sys_renameat,

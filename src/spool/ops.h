@@ -18,6 +18,8 @@ struct spool_ops {
     ssize_t (*pwritev)(const struct spool_ops *ops, int fd, const struct iovec *pieces, int count, off_t at);
     int (*fdatasync)(const struct spool_ops *ops, int fd);
     int (*fsync)(const struct spool_ops *ops, int fd);                 /* also for directories */
+    /* The kernel need not keep what is synced in memory: advice, changes nothing that can be read. NULL: not given. */
+    void (*forget)(const struct spool_ops *ops, int fd);
     int (*fstat)(const struct spool_ops *ops, int fd, struct stat *ret);
     int (*unlinkat)(const struct spool_ops *ops, int dir, const char *name);
     int (*renameat)(const struct spool_ops *ops, int dir, const char *from, const char *to);

@@ -59,6 +59,8 @@ static void run_make(struct job *job)
         self->status = spool_segment_write(ops, fd, &self->segment);
     if (self->status == STATUS_OK)
         self->status = spool_fsync(ops, fd);
+    if (ops->forget)
+        ops->forget(ops, fd); /* else each commit would walk through the page cache's large pieces of zeros */
     ops->close(ops, fd);
     if (self->status == STATUS_OK && ops->renameat(ops, store->segments_dir, making, name) < 0)
         self->status = STATUS_IO;
