@@ -13,17 +13,22 @@ struct dns {
     struct loop *loop;
     struct dns_event_base base;
     struct ub_ctx *context;
-    struct list queries;
-    unsigned open;
+    struct list waiting;   /* until there is room among the quick ones */
+    struct list queries;   /* libunbound has them, or their answer is to be told */
+    struct list slow;      /* libunbound has had them for a while; the oldest first */
+    unsigned open, quick_count, slow_count;
     int64_t timeout_ms;
+    struct loop_task next; /* asks those that wait */
 };
 
 struct dns_query {
-    struct list link;
+    struct list link;      /* of one of the three */
     struct dns *dns;
     struct loop_timer timer;
+    int64_t until_ms;      /* when nobody waits for it any more */
     struct loop_task task; /* tells the answer, outside of libunbound */
     bool asked;            /* libunbound will still call back */
+    bool quick, slow;      /* counted as one of these */
     bool forgotten;        /* nobody waits any more */
     enum status status;    /* of the asking; OK: `packet` and `rcode` tell */
     int rcode;
@@ -36,8 +41,25 @@ struct dns_query {
     char name[];
 };
 
+/* It takes nobody's place any more. */
+static void uncount(struct dns_query *query)
+{
+    struct dns *dns = query->dns;
+    if (query->slow) {
+        dns->slow_count--;
+        list_remove(&query->link);
+        list_add_last(&dns->queries, &query->link);
+    } else if (query->quick) {
+        dns->quick_count--;
+        if (!list_is_empty(&dns->waiting))
+            loop_later(&dns->next);
+    }
+    query->quick = query->slow = false;
+}
+
 static void query_free(struct dns_query *query)
 {
+    uncount(query);
     query->dns->open--;
     list_remove(&query->link);
     loop_timer_stop(&query->timer);
@@ -50,6 +72,7 @@ static void query_free(struct dns_query *query)
 static void query_drop(struct dns_query *query)
 {
     query->forgotten = true;
+    uncount(query);
     loop_timer_stop(&query->timer);
     loop_task_cancel(&query->task);
     if (!query->asked)
@@ -73,9 +96,28 @@ static void tell_status(struct dns_query *query, enum status status, int rcode)
     tell(query, &answer);
 }
 
+/* Makes room for a quick one. Names whose servers are silent must not be in the way of all others: they wait beside
+ * them, and when even there are too many, the oldest is not waited for any longer. */
+static void become_slow(struct dns_query *query)
+{
+    struct dns *dns = query->dns;
+    uncount(query);
+    query->slow = true;
+    dns->slow_count++;
+    list_remove(&query->link);
+    list_add_last(&dns->slow, &query->link);
+    loop_timer_set(&query->timer, query->until_ms - loop_now_ms(dns->loop));
+    if (dns->slow_count > DNS_SLOW_MAX)
+        tell_status(CONTAINER(list_first(&dns->slow), struct dns_query, link), STATUS_TIMEOUT, 2);
+}
+
 static void on_due(struct loop_timer *timer)
 {
-    tell_status(CONTAINER(timer, struct dns_query, timer), STATUS_TIMEOUT, 2);
+    struct dns_query *query = CONTAINER(timer, struct dns_query, timer);
+    if (loop_now_ms(query->dns->loop) < query->until_ms)
+        become_slow(query);
+    else
+        tell_status(query, STATUS_TIMEOUT, 2);
 }
 
 static void on_task(struct loop_task *task)
@@ -108,6 +150,7 @@ static void on_answer(void *arg, int rcode, void *packet, int n, int security, c
         query_free(query);
         return;
     }
+    uncount(query);
     loop_timer_stop(&query->timer);
     query->rcode = rcode;
     query->security = security == 1 ? DNS_BOGUS : security == 2 ? DNS_SECURE : DNS_INSECURE;
@@ -122,19 +165,31 @@ static void on_answer(void *arg, int rcode, void *packet, int n, int security, c
 
 static void ask(struct dns_query *query)
 {
+    struct dns *dns = query->dns;
+    list_add_last(&dns->queries, &query->link);
     if (!dns_name_is_good(span_of(query->name, query->n))) {
         query->status = STATUS_SYNTAX;
         loop_later(&query->task);
         return;
     }
-    query->asked = true;
-    loop_timer_set(&query->timer, query->dns->timeout_ms);
-    if (ub_resolve_event(query->dns->context, query->name, query->type, 1, query, on_answer, NULL) != 0) {
+    query->asked = query->quick = true;
+    dns->quick_count++;
+    query->until_ms = loop_now_ms(dns->loop) + dns->timeout_ms;
+    loop_timer_set(&query->timer, MIN(dns->timeout_ms, DNS_SLOW_MS));
+    if (ub_resolve_event(dns->context, query->name, query->type, 1, query, on_answer, NULL) != 0) {
         query->asked = false;
+        uncount(query);
         query->status = STATUS_IO;
         loop_timer_stop(&query->timer);
         loop_later(&query->task);
     }
+}
+
+static void on_next(struct loop_task *task)
+{
+    struct dns *dns = CONTAINER(task, struct dns, next);
+    while (dns->quick_count < DNS_QUICK_MAX && !list_is_empty(&dns->waiting))
+        ask(CONTAINER(list_take_first(&dns->waiting), struct dns_query, link));
 }
 
 struct dns_query *dns_ask(struct dns *dns, struct span name, enum dns_type type, dns_answered *answered, void *arg)
@@ -147,11 +202,13 @@ struct dns_query *dns_ask(struct dns *dns, struct span name, enum dns_type type,
     if (name.n)
         memcpy(query->name, name.p, name.n);
     list_init(&query->link);
-    list_add_last(&dns->queries, &query->link);
     dns->open++;
     loop_timer_init(dns->loop, &query->timer, on_due);
     loop_task_init(dns->loop, &query->task, on_task);
-    ask(query);
+    if (dns->quick_count < DNS_QUICK_MAX && list_is_empty(&dns->waiting))
+        ask(query);
+    else
+        list_add_last(&dns->waiting, &query->link);
     return query;
 }
 
@@ -182,7 +239,7 @@ static enum status set_options(struct ub_ctx *context, const struct dns_settings
 {
     static const struct { const char *name, *value; } options[] = {
         { "do-not-query-localhost:", "no" },  /* a resolver on this machine is the usual one */
-        { "outgoing-range:", "2048" },
+        { "outgoing-range:", "4096" },        /* what we gave up goes on in there for a while */
         { "num-queries-per-thread:", "2048" },
         { "infra-host-ttl:", "60" },          /* a resolver that was down is tried again after a minute, not after fifteen */
         { "infra-keep-probing:", "yes" },
@@ -244,7 +301,10 @@ enum status dns_new(struct loop *loop, const struct dns_settings *settings, char
         return STATUS_MEMORY;
     dns->loop = loop;
     dns->timeout_ms = settings->timeout_ms;
+    list_init(&dns->waiting);
     list_init(&dns->queries);
+    list_init(&dns->slow);
+    loop_task_init(loop, &dns->next, on_next);
     dns_event_base_init(&dns->base, loop);
     dns->context = ub_ctx_create_ub_event(&dns->base.base);
     enum status status = dns->context ? set_options(dns->context, settings, error, room) : STATUS_MEMORY;
@@ -263,11 +323,14 @@ void dns_free(struct dns *dns)
 {
     if (!dns)
         return;
-    for (LIST_EACH(link, &dns->queries))
-        dns_cancel(CONTAINER(link, struct dns_query, link));
+    struct list *lists[] = { &dns->waiting, &dns->slow, &dns->queries };
+    for (unsigned i = 0; i < ARRAY_LEN(lists); i++)
+        for (LIST_EACH(link, lists[i]))
+            dns_cancel(CONTAINER(link, struct dns_query, link));
     if (dns->context)
         ub_ctx_delete(dns->context); /* may call back what is open, or not: both leave it forgotten */
     for (LIST_EACH(rest, &dns->queries))
         query_free(CONTAINER(rest, struct dns_query, link));
+    loop_task_cancel(&dns->next);
     free(dns);
 }

@@ -40,7 +40,7 @@ struct dns_settings {
     bool system;     /* those of /etc/resolv.conf; read by dns_new() */
     bool validate;   /* DNSSEC from the root's key */
     size_t cache;    /* octets */
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* of a question, from when it is on its way */
     bool hosts; /* also answer from /etc/hosts */
 };
 
@@ -55,6 +55,11 @@ void dns_free(struct dns *dns); /* open questions are forgotten, unanswered; not
 /* `answered` is called once, never inside this call. `name` is ASCII (A-labels), a last dot does not matter.
  * NULL: out of memory, or too many questions are open (DNS_QUERIES_MAX). */
 #define DNS_QUERIES_MAX 20000
+/* So many questions are on their way at once; the others wait for one of them to be answered, or to become slow: those
+ * are counted by themselves, and beyond their number the oldest is told TIMEOUT. */
+#define DNS_QUICK_MAX 128
+#define DNS_SLOW_MS 500
+#define DNS_SLOW_MAX 1500
 struct dns_query *dns_ask(struct dns *dns, struct span name, enum dns_type type, dns_answered *answered, void *arg);
 void dns_cancel(struct dns_query *query); /* NULL is fine */
 unsigned dns_open(const struct dns *dns); /* questions without an answer yet */

@@ -16,7 +16,8 @@ static void put(char **at, const char *p, size_t n)
     *at += n;
 }
 
-/* Answers MX with 10 mx.example, A with 192.0.2.5, names beginning with "no" with NXDOMAIN, with "bad" with SERVFAIL. */
+/* Answers MX with 10 mx.example, A with 192.0.2.5, names beginning with "no" with NXDOMAIN, with "bad" with SERVFAIL,
+ * with "mute" not at all. */
 static void on_question(struct loop_fd *watch, unsigned ready)
 {
     char packet[1500];
@@ -25,6 +26,8 @@ static void on_question(struct loop_fd *watch, unsigned ready)
     if (n < 17 || silent)
         return;
     asked++;
+    if (!memcmp(packet + 13, "mute", 4))
+        return;
     size_t name = 12;
     while (packet[name])
         name += (unsigned char)packet[name] + 1u;
@@ -166,6 +169,35 @@ static void asks_many_at_once(void **state)
     dns_free(dns);
 }
 
+static unsigned forgone;
+static void on_mute(void *arg, const struct dns_answer *answer)
+{
+    forgone++;
+}
+
+/* More of them than may be on their way at once. */
+static void silent_names_hold_up_nobody(void **state)
+{
+    struct dns *dns = start(600000);
+    forgone = answered = 0;
+    for (unsigned i = 0; i < 3 * DNS_QUICK_MAX; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "mute%u.example", i);
+        assert_non_null(dns_ask(dns, span_str(name), DNS_MX, on_mute, NULL));
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "good%u.example", i);
+        assert_non_null(dns_ask(dns, span_str(name), DNS_A, on_many, NULL));
+    }
+    for (int i = 0; i < 5000 && answered < 200; i++)
+        loop_turn(loop, 10);
+    assert_int_equal(answered, 200);
+    assert_int_equal(forgone, 0);
+    assert_int_equal(dns_open(dns), 3 * DNS_QUICK_MAX);
+    dns_free(dns);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +205,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gives_up_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forgets_what_is_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(asks_many_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(silent_names_hold_up_nobody, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
