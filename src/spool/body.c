@@ -2,11 +2,15 @@
 #include "spool/writer_priv.h"
 #include <stdlib.h>
 
+/* Octets that are sent on to the disk together while more of the body comes. */
+#define STEP (UINT64_C(1) << 20)
+
 struct spool_body {
     struct list link;          /* in writer->bodies */
     struct spool_writer *writer;
     int fd;
     struct spool_body_ref ref;
+    uint64_t sent_on;          /* octets that are on their way to the disk */
     struct work work;
     struct loop_task task;     /* tells of finished work where there are no workers */
     struct span chunk;         /* no octets: sync */
@@ -24,6 +28,18 @@ static void destroy(struct spool_body *body)
     free(body);
 }
 
+/* Without this all of the body would reach the disk at its end, and every small commit meanwhile would wait behind it. At
+ * most two steps of a body are neither on the disk nor on their way, and the writer goes at the disk's pace. */
+static void send_on(struct spool_body *body)
+{
+    const struct spool_ops *ops = body->writer->settings.ops;
+    for (; ops->write_out && body->ref.octets - body->sent_on >= STEP; body->sent_on += STEP) {
+        if (body->sent_on >= STEP)
+            ops->write_out(ops, body->fd, (off_t)(body->sent_on - STEP), (off_t)STEP, true);
+        ops->write_out(ops, body->fd, (off_t)body->sent_on, (off_t)STEP, false);
+    }
+}
+
 /* In a worker. After an error nothing more is written: the file is of no use. */
 static void run(struct work *work)
 {
@@ -38,6 +54,7 @@ static void run(struct work *work)
     body->status = spool_pwrite_all(ops, body->fd, body->chunk.p, body->chunk.n, body->ref.octets);
     body->ref.check = crc32c(body->ref.check, body->chunk.p, body->chunk.n);
     body->ref.octets += body->chunk.n;
+    send_on(body);
 }
 
 static void finished(struct spool_body *body)

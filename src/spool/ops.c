@@ -65,6 +65,11 @@ static int sys_room(const struct spool_ops *ops, int dir, uint64_t *ret)
     return 0;
 }
 
+static void sys_write_out(const struct spool_ops *ops, int fd, off_t at, off_t n, bool wait)
+{
+    (void)sync_file_range(fd, at, n, wait ? SYNC_FILE_RANGE_WAIT_BEFORE : SYNC_FILE_RANGE_WRITE);
+}
+
 static void sys_forget(const struct spool_ops *ops, int fd) { (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
 
 static int sys_random(const struct spool_ops *ops, void *p, size_t n)
@@ -81,6 +86,7 @@ const struct spool_ops spool_ops_system = {
     .pwritev = sys_pwritev,
     .fdatasync = sys_fdatasync,
     .fsync = sys_fsync,
+    .write_out = sys_write_out,
     .forget = sys_forget,
     .fstat = sys_fstat,
     .unlinkat = sys_unlinkat,

@@ -18,6 +18,9 @@ struct spool_ops {
     ssize_t (*pwritev)(const struct spool_ops *ops, int fd, const struct iovec *pieces, int count, off_t at);
     int (*fdatasync)(const struct spool_ops *ops, int fd);
     int (*fsync)(const struct spool_ops *ops, int fd);                 /* also for directories */
+    /* Begins to write these octets out, and waits for nothing; `wait`: returns once they are on their way and done, which
+     * keeps the pace of the disk. Advice without any promise: only a sync makes safe. NULL: not given. */
+    void (*write_out)(const struct spool_ops *ops, int fd, off_t at, off_t n, bool wait);
     /* The kernel need not keep what is synced in memory: advice, changes nothing that can be read. NULL: not given. */
     void (*forget)(const struct spool_ops *ops, int fd);
     int (*fstat)(const struct spool_ops *ops, int fd, struct stat *ret);

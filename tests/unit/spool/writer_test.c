@@ -250,6 +250,36 @@ static void a_body_that_cannot_be_written(void **state)
     scene_free(scene);
 }
 
+/* What was begun to be written out, and what was waited for. */
+static struct { off_t begun, waited; } out;
+
+static void note_write_out(const struct spool_ops *ops, int fd, off_t at, off_t n, bool wait)
+{
+    off_t *end = wait ? &out.waited : &out.begun;
+    assert_int_equal(at, *end); /* one behind the other, nothing twice */
+    *end = at + n;
+}
+
+static void a_body_goes_to_the_disk_while_it_comes(void **state)
+{
+    struct scene *scene = scene_new(true, true);
+    scene->disk->ops.write_out = note_write_out;
+    const struct spool_ops *ops = &scene->disk->ops;
+    struct spool_body *body = spool_body_new(scene->writer, ops->openat(ops, AT_FDCWD, "body", O_CREAT | O_RDWR, 0600), 77);
+    static char chunk[300 << 10];
+    off_t written = 0;
+    for (int i = 0; i < 20; i++) {
+        enum status status = STATUS_COUNT;
+        assert_int_equal(spool_body_add(body, span_of(chunk, sizeof chunk), body_done, &status), STATUS_OK);
+        loop_turn(scene->loop, 0);
+        assert_int_equal(status, STATUS_OK);
+        written += (off_t)sizeof chunk;
+        assert_true(out.begun <= written && written - out.waited < 3 << 20);
+    }
+    spool_body_free(body);
+    scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +292,7 @@ int main(void)
         cmocka_unit_test(with_its_thread),
         cmocka_unit_test(a_body_of_its_own),
         cmocka_unit_test(a_body_that_cannot_be_written),
+        cmocka_unit_test(a_body_goes_to_the_disk_while_it_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
