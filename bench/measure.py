@@ -2,6 +2,7 @@
 import collections
 import os
 import pathlib
+import time
 
 from servers import processes, tree_of
 
@@ -74,6 +75,18 @@ def device_octets(folder):
     device = os.stat(folder).st_dev
     stat = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
     return int(stat.read_text().split()[6]) * 512 if stat.exists() else None
+
+
+def settled(root, of_process, seconds=30):
+    """The least sum over the tree within this time, or once it has stopped falling for five seconds."""
+    least, since, end = float("inf"), time.monotonic(), time.monotonic() + seconds
+    while time.monotonic() < min(end, since + 5):
+        now = sum(by_role(root, of_process).values())
+        if now < least * 0.99:
+            since = time.monotonic()
+        least = min(least, now)
+        time.sleep(0.5)
+    return least
 
 
 class Difference:
