@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const char *common_config_path(const char *option)
@@ -97,4 +98,13 @@ bool common_become_user(const struct root_settings *settings)
         return true;
     common_complain("cannot become the user %s: %s", name->p, strerror(errno));
     return false;
+}
+
+void common_raise_descriptors(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
 }

@@ -39,3 +39,5 @@ int common_usage(const char *name);
 
 /* As root: become the settings' user, so that files made now are the server's. False: complained. */
 MUST_CHECK bool common_become_user(const struct root_settings *settings);
+/* As many descriptors as this process may have. */
+void common_raise_descriptors(void);

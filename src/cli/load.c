@@ -1,5 +1,6 @@
 #include "cli/load.h"
 #include "base/time.h"
+#include "cli/common.h"
 #include "cli/load_priv.h"
 #include <errno.h>
 #include <getopt.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#define IDLE_WINDOW 256 /* idle connections on their way at once */
 
 static const char usage[] =
     "usage: goniec load --to HOST:PORT [options]\n"
@@ -28,6 +31,8 @@ static const char usage[] =
     "  --login USER:PASSWORD AUTH PLAIN; %d in USER is the number of the connection\n"
     "  --no-pipelining       wait for the answer to each command\n"
     "  --lmtp                speak LMTP\n"
+    "  --idle N              besides, connections that are opened first, say hello (TLS, login) and are held to the end;\n"
+    "                        with --messages 0 they are all there is: until a signal, or for --seconds\n"
     "  --rate N              messages a second at most\n"
     "  --seconds N           begin no message after this time\n"
     "  --timeout SECONDS     for each answer (60)\n"
@@ -52,12 +57,13 @@ static const struct number_option {
     size_t where;
     uint64_t preset, least, most;
 } numbers[] = {
-    { "messages", offsetof(struct load_options, messages), 1000, 1, 100000000 },
+    { "messages", offsetof(struct load_options, messages), 1000, 0, 100000000 },
     { "connections", offsetof(struct load_options, connections), 20, 1, 100000 },
     { "per-connection", offsetof(struct load_options, per_connection), 0, 0, UINT32_MAX },
     { "size", offsetof(struct load_options, size), 4096, 1, 1u << 30 },
     { "recipients", offsetof(struct load_options, recipients), 1, 1, 10000 },
     { "users", offsetof(struct load_options, users), 1000, 1, UINT32_MAX },
+    { "idle", offsetof(struct load_options, idle), 0, 0, 1000000 },
     { "rate", offsetof(struct load_options, rate), 0, 0, 10000000 },
     { "seconds", offsetof(struct load_options, seconds), 0, 0, 1000000 },
     { "timeout", offsetof(struct load_options, timeout), 60, 1, 86400 },
@@ -159,24 +165,14 @@ static int take_options(struct load_options *options, int argc, char **argv)
         result = take_option(options, option, optarg);
     if (result == 0 && optind < argc)
         result = complain(argv[optind], "not an option; try goniec load --help");
+    if (result == 0 && options->messages == 0 && options->idle == 0)
+        result = complain("--messages", "none is only possible with --idle");
     if (result == 0 && options->to.n == 0)
         result = complain("--to", "is needed; try goniec load --help");
     return result;
 }
 
 /* -- the course -- */
-
-void load_expand(const char *pattern, uint64_t number, struct buf *ret)
-{
-    struct span rest = span_str(pattern);
-    size_t at;
-    while ((at = span_find_span(rest, SPAN("%d"))) < rest.n) {
-        buf_add(ret, span_head(rest, at));
-        buf_printf(ret, "%" PRIu64, number);
-        rest = span_from(rest, at + 2);
-    }
-    buf_add(ret, rest);
-}
 
 bool load_has_more(const struct load *load)
 {
@@ -207,8 +203,8 @@ static bool fill_body(struct load *load)
 static void on_signal(void *arg, int number)
 {
     struct load *load = arg;
-    if (load->stopping)
-        loop_stop(load->loop); /* the second time: at once */
+    if (load->stopping || load->running == 0)
+        loop_stop(load->loop); /* the second time, or where only idle ones are held: at once */
     load->stopping = true;
 }
 
@@ -232,21 +228,62 @@ static int prepare(struct load *load)
     return 0;
 }
 
-static int run(struct load *load)
+/* All messages' sessions. False: out of memory. */
+static bool start_sessions(struct load *load)
 {
+    bool good = true;
     load->start_us = load->last_us = time_mono_us();
     if (load->options.seconds)
         load->stop_ms = loop_now_ms(load->loop) + (int64_t)load->options.seconds * 1000;
     uint64_t sessions = MIN(load->options.connections, load->options.messages);
     load->running = 1; /* ours: a session that ends at once must not end the loop */
-    for (uint64_t i = 0; i < sessions; i++) {
-        if (!load_session_start(load, i))
-            return complain("sessions", "out of memory");
+    for (uint64_t i = 0; i < sessions && good; i++)
+        good = load_session_start(load, i, false);
+    if (--load->running == 0 && load->options.messages)
+        loop_stop(load->loop);
+    return good;
+}
+
+static void on_idle_end(struct loop_timer *timer) { loop_stop(CONTAINER(timer, struct load, idle_end)->loop); }
+
+/* A few at a time: no server's backlog takes ten thousand at once. When all are there, the messages begin. */
+static void open_idle(struct loop_task *task)
+{
+    struct load *load = CONTAINER(task, struct load, idle_task);
+    bool good = true;
+    while (good && load->idle_begun < load->options.idle && load->idle_open < IDLE_WINDOW) {
+        load->idle_open++;
+        good = load_session_start(load, load->options.connections + load->idle_begun++, true);
     }
-    if (--load->running)
-        loop_run(load->loop);
+    if (good && load->idle_open == 0) {
+        if (load->options.idle && !load->options.quiet)
+            fprintf(stderr, "goniec load: %" PRIu64 " idle connections are held\n", load->idle_held);
+        if (!load->options.messages && load->options.seconds)
+            loop_timer_set(&load->idle_end, (int64_t)load->options.seconds * 1000);
+        good = start_sessions(load);
+    }
+    if (!good) {
+        complain("sessions", "out of memory");
+        loop_stop(load->loop);
+    }
+}
+
+void load_idle_settled(struct load *load)
+{
+    load->idle_open--;
+    loop_later(&load->idle_task);
+}
+
+static int run(struct load *load)
+{
+    load->start_us = load->last_us = time_mono_us();
+    loop_task_init(load->loop, &load->idle_task, open_idle);
+    loop_timer_init(load->loop, &load->idle_end, on_idle_end);
+    loop_later(&load->idle_task);
+    loop_run(load->loop);
     load_report(load);
-    return load->failed == 0 && load->taken == load->begun && (load->taken || !sessions) ? 0 : 1;
+    bool held = load->idle_held == load->options.idle;
+    return held && load->failed == 0 && load->taken == load->begun && (load->taken || !load->options.messages) ? 0 : 1;
 }
 
 int load_main(int argc, char **argv)
@@ -255,12 +292,15 @@ int load_main(int argc, char **argv)
     int result = take_options(&load.options, argc, argv);
     if (result != 0)
         return result < 0 ? 0 : result;
+    list_init(&load.sessions);
+    common_raise_descriptors();
     load.loop = loop_new();
     if (!load.loop)
         return complain("loop", strerror(errno));
     result = prepare(&load);
     if (result == 0)
         result = run(&load);
+    load_session_free_all(&load);
     buf_done(&load.body);
     free(load.latency_us);
     free((char *)load.options.password);

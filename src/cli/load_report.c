@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void load_taken(struct load *load, int64_t latency_us, uint64_t octets)
+void load_taken(struct load *load, int64_t end_us, uint64_t octets)
 {
     load->taken++;
     load->octets += octets;
@@ -19,7 +19,7 @@ void load_taken(struct load *load, int64_t latency_us, uint64_t octets)
         load->latency_us = grown;
         load->latency_room = room;
     }
-    load->latency_us[load->latency_count++] = (uint32_t)MIN(latency_us, (int64_t)UINT32_MAX);
+    load->latency_us[load->latency_count++] = (uint32_t)MIN(load->last_us - end_us, (int64_t)UINT32_MAX);
 }
 
 void load_failed(struct load *load, const char *step, struct span why, bool lost_message)
@@ -57,9 +57,9 @@ static void print_json(const struct load *load, double seconds, double rate)
     AUTO(buf_done) struct buf out = BUF_EMPTY(1 << 20);
     buf_printf(&out, "{\"run\": %" PRIu64 ", \"messages\": %" PRIu64 ", \"taken\": %" PRIu64 ", \"failed\": %" PRIu64
                      ", \"connections\": %" PRIu64 ", \"tls\": %" PRIu64 ", \"octets\": %" PRIu64 ", \"seconds\": %.3f, \"rate\": %.1f"
-                     ", \"start_us\": %" PRId64 ", \"last_us\": %" PRId64,
+                     ", \"start_us\": %" PRId64 ", \"last_us\": %" PRId64 ", \"idle\": %" PRIu64,
                load->options.run, load->begun, load->taken, load->failed, load->connections, load->secured, load->octets, seconds,
-               rate, load->start_us, load->last_us);
+               rate, load->start_us, load->last_us, load->idle_held);
     buf_printf(&out, ", \"latency_ms\": {\"p50\": %.3f, \"p90\": %.3f, \"p99\": %.3f, \"max\": %.3f}, \"errors\": [",
                percentile_ms(load, 50), percentile_ms(load, 90), percentile_ms(load, 99), percentile_ms(load, 100));
     for (unsigned i = 0; i < load->error_count; i++) {

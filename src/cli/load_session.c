@@ -2,11 +2,10 @@
  * measure the moment between the end of data and the reply, and to say what a plain client would say. */
 #include "base/time.h"
 #include "cli/load_priv.h"
-#include "net/connect.h"
-#include "smtp/base64.h"
-#include <inttypes.h>
-#include <stdio.h>
+#include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define STEP_LIST(X)                                                                                         \
     X(CONNECT, "connect") X(GREETING, "greeting") X(EHLO, "EHLO") X(STARTTLS, "STARTTLS") X(TLS, "TLS handshake") \
@@ -25,12 +24,14 @@ static const char *const step_names[] = {
 };
 
 struct load_session {
+    struct list link;          /* in load->sessions */
     struct load *load;
     uint64_t index;
-    struct connecting *connecting;
     struct stream *stream;
-    struct loop_timer timer;   /* waiting: the next message's turn; else the peer's time is up */
+    struct loop_timer timer;   /* waiting: the next message's turn; else looks whether the peer's time is up */
+    int64_t deadline_ms;       /* of the peer; the timer may come earlier */
     enum step step;
+    bool idle;                 /* sends no message: says hello and is held */
     bool waiting, pipelining, secured;
     bool reserved;             /* a message of this connection is promised, but not begun */
     uint64_t sent;             /* messages of this connection */
@@ -46,17 +47,23 @@ struct load_session {
 static void begin(struct load_session *session);
 static void next_message(struct load_session *session);
 
+/* The timer is not moved at each step, but looks again when it comes too early. */
 static void set_step(struct load_session *session, enum step step)
 {
+    int64_t timeout_ms = (int64_t)session->load->options.timeout * 1000;
     session->step = step;
     session->waiting = false;
-    loop_timer_set(&session->timer, (int64_t)session->load->options.timeout * 1000);
+    session->deadline_ms = loop_now_ms(session->load->loop) + timeout_ms;
+    if (!loop_timer_runs(&session->timer))
+        loop_timer_set(&session->timer, timeout_ms);
 }
 
 /* So that no connection is opened for which no message will be left. */
 static bool reserve(struct load_session *session)
 {
     struct load *load = session->load;
+    if (session->idle)
+        return true;
     if (!load_has_more(load) || load->begun + load->reserved >= load->options.messages)
         return false;
     session->reserved = true;
@@ -72,15 +79,33 @@ static void unreserve(struct load_session *session)
 
 /* -- ends -- */
 
-static void session_end(struct load_session *session)
+static void session_free(struct load_session *session)
 {
-    struct load *load = session->load;
-    unreserve(session);
+    list_remove(&session->link);
+    stream_free(session->stream);
     loop_timer_stop(&session->timer);
     buf_done(&session->header);
     free(session);
-    if (--load->running == 0)
+}
+
+static void session_end(struct load_session *session)
+{
+    struct load *load = session->load;
+    bool held = session->idle && session->step == STEP_READY, idle = session->idle;
+    unreserve(session);
+    session_free(session);
+    if (held)
+        load->idle_held--;
+    else if (idle)
+        load_idle_settled(load);
+    else if (--load->running == 0)
         loop_stop(load->loop);
+}
+
+void load_session_free_all(struct load *load)
+{
+    for (LIST_EACH(link, &load->sessions))
+        session_free(CONTAINER(link, struct load_session, link));
 }
 
 static void again(struct load_session *session)
@@ -102,6 +127,7 @@ static bool in_message(const struct load_session *session)
 /* The connection is of no use any more. */
 static void give_up(struct load_session *session, struct span why)
 {
+    const struct load_options *options = &session->load->options;
     if (session->step != STEP_QUIT)
         load_failed(session->load, step_names[session->step], why, in_message(session));
     stream_free(session->stream);
@@ -110,13 +136,15 @@ static void give_up(struct load_session *session, struct span why)
         /* A server that does not let us in: do not hammer it. */
         session->waiting = true;
         session->step = STEP_CONNECT;
-        if (session->load->connections > 10 * session->load->options.connections && session->load->taken == 0)
+        if (session->load->connections > 10 * (options->connections + options->idle) && session->load->taken == 0)
             session_end(session);
         else
             loop_timer_set(&session->timer, 100);
-        return;
+    } else if (session->idle) {
+        session_end(session);
+    } else {
+        again(session);
     }
-    again(session);
 }
 
 /* -- what is said -- */
@@ -127,54 +155,29 @@ static void say(struct load_session *session, enum step step, const char *text)
     set_step(session, step);
 }
 
+/* What was written to stream_output() leaves when the handler returns, or with this turn. */
+static void said(struct load_session *session, enum step step)
+{
+    stream_flush_later(session->stream);
+    set_step(session, step);
+}
+
 static void say_ehlo(struct load_session *session)
 {
-    buf_printf(stream_output(session->stream), "%s %s\r\n", session->load->options.lmtp ? "LHLO" : "EHLO", session->load->options.name);
-    stream_flush_later(session->stream);
-    set_step(session, STEP_EHLO);
+    load_write_ehlo(session->load, stream_output(session->stream));
+    said(session, STEP_EHLO);
 }
 
 static void say_auth(struct load_session *session)
 {
-    const struct load_options *options = &session->load->options;
-    AUTO(buf_done) struct buf plain = BUF_EMPTY(1000);
-    buf_add_char(&plain, '\0');
-    load_expand(options->login, session->index, &plain);
-    buf_add_char(&plain, '\0');
-    buf_add_str(&plain, options->password);
-    struct buf *out = stream_output(session->stream);
-    buf_add_str(out, "AUTH PLAIN ");
-    base64_encode(buf_span(&plain), out);
-    buf_add_str(out, "\r\n");
-    stream_flush_later(session->stream);
-    set_step(session, STEP_AUTH);
+    load_write_auth(session->load, session->index, stream_output(session->stream));
+    said(session, STEP_AUTH);
 }
 
-static void say_rcpt(struct load_session *session, uint64_t i, struct buf *out)
+static void say_rcpt(struct load_session *session)
 {
-    const struct load_options *options = &session->load->options;
-    buf_add_str(out, "RCPT TO:<");
-    load_expand(options->rcpt, (session->number * options->recipients + i) % options->users, out);
-    buf_add_str(out, ">\r\n");
-}
-
-static void compose(struct load_session *session)
-{
-    struct load *load = session->load;
-    const struct load_options *options = &load->options;
-    struct buf *header = &session->header;
-    buf_clear(header);
-    buf_add_str(header, "From: <");
-    load_expand(options->from, session->number % options->users, header);
-    buf_add_str(header, ">\r\nTo: <");
-    load_expand(options->rcpt, session->number * options->recipients % options->users, header);
-    buf_printf(header, ">\r\nSubject: load %" PRIu64 "\r\nDate: %s\r\nMessage-ID: <%" PRIu64 ".%" PRIu64 "@%s>\r\n", session->number,
-               load->date, options->run, session->number, options->name);
-    buf_printf(header, "X-Load-Id: %" PRIu64 "-%" PRIu64 "-%" PRId64 "\r\n\r\n", options->run, session->number, time_mono_us());
-    session->body_n = options->size > header->n ? MIN(options->size - header->n, load->body.n) : 0;
-    if (session->body_n && load->body.p[load->body.n - session->body_n] == '\n')
-        session->body_n--; /* a LF without its CR is no end of a line */
-    session->body_sent = 0;
+    load_write_rcpt(session->load, session->number, session->rcpt, stream_output(session->stream));
+    said(session, STEP_RCPT);
 }
 
 static void say_message(struct load_session *session)
@@ -186,15 +189,12 @@ static void say_message(struct load_session *session)
     session->sent++;
     session->rcpt = session->accepted = 0;
     session->failed = false;
-    buf_add_str(out, "MAIL FROM:<");
-    load_expand(load->options.from, session->number % load->options.users, out);
-    buf_add_str(out, ">\r\n");
+    load_write_mail(load, session->number, out);
     for (uint64_t i = 0; session->pipelining && i < load->options.recipients; i++)
-        say_rcpt(session, i, out);
+        load_write_rcpt(load, session->number, i, out);
     if (session->pipelining)
-        buf_add_str(out, "DATA\r\n");
-    stream_flush_later(session->stream);
-    set_step(session, STEP_MAIL);
+        buf_add(out, SPAN("DATA\r\n"));
+    said(session, STEP_MAIL);
 }
 
 /* Header, body and the final dot, as much as goes. The body has no line that begins with a dot. */
@@ -233,11 +233,10 @@ static void on_mail(struct load_session *session, bool good, struct span line)
         say(session, STEP_RSET, "RSET\r\n");
         return;
     }
-    if (!session->pipelining) {
-        say_rcpt(session, 0, stream_output(session->stream));
-        stream_flush_later(session->stream);
-    }
-    set_step(session, STEP_RCPT);
+    if (session->pipelining)
+        set_step(session, STEP_RCPT);
+    else
+        say_rcpt(session);
 }
 
 static void on_rcpt(struct load_session *session, bool good, struct span line)
@@ -254,8 +253,7 @@ static void on_rcpt(struct load_session *session, bool good, struct span line)
         else
             say(session, STEP_RSET, "RSET\r\n");
     } else if (!session->pipelining) {
-        say_rcpt(session, session->rcpt, stream_output(session->stream));
-        stream_flush_later(session->stream);
+        say_rcpt(session);
     }
 }
 
@@ -266,7 +264,8 @@ static void on_data(struct load_session *session, int code, struct span line)
         say(session, STEP_RSET, "RSET\r\n");
         return;
     }
-    compose(session);
+    session->body_n = load_write_header(session->load, session->number, &session->header);
+    session->body_sent = 0;
     set_step(session, STEP_BODY);
     send_body(session);
 }
@@ -278,7 +277,7 @@ static void on_dot(struct load_session *session, bool good, struct span line)
     if (session->replies_left && --session->replies_left)
         return;
     if (!session->failed)
-        load_taken(session->load, time_mono_us() - session->end_us, session->header.n + session->body_n);
+        load_taken(session->load, session->end_us, session->header.n + session->body_n);
     next_message(session);
 }
 
@@ -331,9 +330,22 @@ static void on_reply(struct load_session *session, int code, struct span line)
 
 /* -- the course of a connection -- */
 
+/* An idle connection has got as far as it shall. */
+static void hold(struct load_session *session)
+{
+    session->step = STEP_READY;
+    loop_timer_stop(&session->timer);
+    session->load->idle_held++;
+    load_idle_settled(session->load);
+}
+
 static void next_message(struct load_session *session)
 {
     struct load *load = session->load;
+    if (session->idle) {
+        hold(session);
+        return;
+    }
     bool full = load->options.per_connection && session->sent >= load->options.per_connection;
     bool promised = session->reserved || load->begun + load->reserved < load->options.messages;
     if (full || !promised || !load_has_more(load)) {
@@ -366,6 +378,8 @@ static bool read_line(struct load_session *session, struct span line, int *code)
 static void on_readable(void *arg, struct stream *stream, struct span input)
 {
     struct load_session *session = arg;
+    if (session->step == STEP_CONNECT)
+        session->step = STEP_GREETING;
     while (input.n) {
         size_t end = span_find(input, '\n');
         if (end == input.n)
@@ -378,7 +392,7 @@ static void on_readable(void *arg, struct stream *stream, struct span input)
             continue;
         enum step step = session->step;
         bool closes = step == STEP_QUIT || step == STEP_STARTTLS || (code / 100 != 2 && step < STEP_READY) || step == STEP_READY ||
-                      step == STEP_BODY || step == STEP_CONNECT || step == STEP_TLS;
+                      step == STEP_BODY || step == STEP_TLS;
         on_reply(session, code, line);
         if (closes)
             return; /* the stream may be gone, or speak TLS */
@@ -411,32 +425,32 @@ static void on_end(void *arg, struct stream *stream, enum status why)
         again(session);
         return;
     }
-    give_up(session, span_str(why == STATUS_DENIED ? stream_tls_failure(stream) : status_text(why)));
+    const char *text = why == STATUS_IO ? strerror(stream_errno(stream)) : status_text(why);
+    give_up(session, span_str(why == STATUS_DENIED ? stream_tls_failure(stream) : text));
 }
 
 static const struct stream_events events = { on_readable, on_drained, on_tls, on_end };
 
-static void on_connected(void *arg, enum status status, int fd, int error)
+/* A socket on its way to the server; -1: errno. The stream finds out how it ends: the server speaks first. */
+static int dial(const struct net_address *to)
 {
-    struct load_session *session = arg;
-    session->connecting = NULL;
-    session->load->connections++;
-    if (status == STATUS_OK)
-        session->stream = stream_new(session->load->loop, fd, &events, session);
-    if (!session->stream) {
-        give_up(session, span_str(strerror(error)));
-        return;
-    }
-    set_step(session, STEP_GREETING);
-    if (session->load->options.tls == LOAD_IMPLICIT)
-        on_starttls(session);
+    int on = 1, fd = socket(to->as.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    if (to->as.any.sa_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(fd, &to->as.any, to->n) == 0 || errno == EINPROGRESS)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
 }
 
 static void begin(struct load_session *session)
 {
     struct load *load = session->load;
-    struct connect_options options = { .timeout_ms = (int64_t)load->options.timeout * 1000 };
-    int64_t wait_ms = load_wait_ms(load);
+    int64_t wait_ms = session->idle ? 0 : load_wait_ms(load);
     session->step = STEP_CONNECT;
     session->pipelining = session->secured = session->failed = false;
     session->waiting = wait_ms > 0;
@@ -444,16 +458,28 @@ static void begin(struct load_session *session)
         loop_timer_set(&session->timer, wait_ms);
         return;
     }
-    loop_timer_stop(&session->timer);
-    session->connecting = connect_start(load->loop, &load->options.to, &options, on_connected, session);
-    if (!session->connecting)
-        session_end(session);
+    load->connections++;
+    int fd = dial(&load->options.to);
+    if (fd >= 0)
+        session->stream = stream_new(load->loop, fd, &events, session);
+    if (fd >= 0 && !session->stream)
+        close(fd);
+    if (!session->stream) {
+        give_up(session, span_str(strerror(errno)));
+        return;
+    }
+    set_step(session, STEP_CONNECT);
+    if (load->options.tls == LOAD_IMPLICIT)
+        on_starttls(session);
 }
 
 static void on_due(struct loop_timer *timer)
 {
     struct load_session *session = CONTAINER(timer, struct load_session, timer);
-    if (!session->waiting)
+    int64_t left_ms = session->deadline_ms - loop_now_ms(session->load->loop);
+    if (!session->waiting && left_ms > 0)
+        loop_timer_set(timer, left_ms);
+    else if (!session->waiting)
         give_up(session, SPAN("no answer in time"));
     else if (session->stream)
         next_message(session);
@@ -461,14 +487,16 @@ static void on_due(struct loop_timer *timer)
         again(session);
 }
 
-bool load_session_start(struct load *load, uint64_t index)
+bool load_session_start(struct load *load, uint64_t index, bool idle)
 {
     struct load_session *session = calloc(1, sizeof(*session));
     if (!session)
         return false;
-    *session = (struct load_session){ .load = load, .index = index, .header = BUF_EMPTY(65536) };
+    *session = (struct load_session){ .load = load, .index = index, .idle = idle, .header = BUF_EMPTY(65536) };
+    list_init(&session->link);
+    list_add_last(&load->sessions, &session->link);
     loop_timer_init(load->loop, &session->timer, on_due);
-    load->running++;
+    load->running += !idle;
     if (reserve(session))
         begin(session);
     else

@@ -1,5 +1,6 @@
 #include "cli/sink.h"
 #include "base/time.h"
+#include "cli/common.h"
 #include "cli/sink_priv.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -276,6 +277,7 @@ int sink_main(int argc, char **argv)
     sink.settings = (struct smtp_server_settings){ .hostname = span_str(sink.options.name), .mechanisms = SPAN("PLAIN LOGIN"),
                                                    .max_octets = sink.options.max_octets, .max_recipients = 50000,
                                                    .max_errors = 1000000, .max_idle_commands = 1000000, .fix_newlines = true };
+    common_raise_descriptors();
     sink.loop = loop_new();
     if (!sink.loop)
         return complain("loop", strerror(errno));

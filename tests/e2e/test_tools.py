@@ -45,6 +45,28 @@ def test_every_message_arrives_once(tmp_path, sink_options, load_options):
     assert (arrived["unique"], arrived["surplus"], arrived["missing"]) == (200, 0, 0)
 
 
+@pytest.mark.parametrize("sink_options, load_options", [([], []), (["--tls", "starttls"], ["--tls", "starttls", "--login", "a:b"])])
+def test_idle_connections_are_held_meanwhile(tmp_path, sink_options, load_options):
+    pair = Pair(tmp_path, 100, *sink_options)
+    sent = pair.load("--idle", "300", "--connections", "5", *load_options)
+    assert sent["taken"] == 100 and sent["idle"] == 300 and sent["connections"] == 305 and sent["errors"] == []
+    assert pair.arrived()["unique"] == 100
+
+
+def test_idle_connections_alone_end_after_a_time(tmp_path):
+    pair = Pair(tmp_path, 1)
+    sent = pair.load("--messages", "0", "--idle", "10", "--seconds", "1")
+    assert sent["idle"] == 10 and sent["taken"] == 0
+    pair.sink.stop()
+
+
+def test_idle_connections_that_are_refused_try_again(tmp_path):
+    pair = Pair(tmp_path, 20, "--refuse", "connect=421:50%")
+    sent = pair.load("--idle", "10", "--connections", "1")
+    assert sent["idle"] == 10 and sent["taken"] == 20 and "421" in sent["errors"][0]["error"]
+    pair.arrived()
+
+
 def test_wrong_password_is_refused(tmp_path):
     pair = Pair(tmp_path, 10, "--login", "anna:secret")
     sent = pair.load("--login", "anna:wrong", expect=1)
