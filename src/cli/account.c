@@ -250,11 +250,12 @@ const struct account_verb account_verbs[] = {
     { "passwd", "LOGIN", 1, 1, ACCOUNT_CHANGES | ACCOUNT_PASSWORD, run_passwd, "sets a new password" },
     { "list", "", 0, 0, 0, run_list, "all accounts" },
     { "show", "LOGIN", 1, 1, 0, run_show, "one account with its aliases" },
-    { "disable", "LOGIN", 1, 1, ACCOUNT_CHANGES, run_disable, "no login and no new message from now on" },
+    { "disable", "LOGIN", 1, 1, ACCOUNT_CHANGES | ACCOUNT_TAKES, run_disable, "no login and no new message from now on" },
     { "enable", "LOGIN", 1, 1, ACCOUNT_CHANGES, run_enable, "takes `disable` back" },
-    { "remove", "LOGIN", 1, 1, ACCOUNT_CHANGES, run_remove, "the account and its aliases go" },
+    { "remove", "LOGIN", 1, 1, ACCOUNT_CHANGES | ACCOUNT_TAKES, run_remove, "the account and its aliases go" },
     { "alias-add", "LOGIN ADDRESS...", 2, 1000, ACCOUNT_CHANGES, run_alias_add,
       "lets it send as these addresses; *@example.org: as every address of the domain" },
-    { "alias-remove", "LOGIN ADDRESS...", 2, 1000, ACCOUNT_CHANGES, run_alias_remove, "takes addresses back" },
+    { "alias-remove", "LOGIN ADDRESS...", 2, 1000, ACCOUNT_CHANGES | ACCOUNT_TAKES, run_alias_remove,
+      "takes addresses back" },
     { 0 }
 };

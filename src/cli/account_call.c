@@ -3,11 +3,14 @@
 #include "cli/common.h"
 #include "conf/parse.h"
 #include "directory/settings.h"
+#include "wire/smtpd_directory.h"
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define WAIT_MORE_MS 50 /* for a turn of a loop that is under way */
 
 static int usage(FILE *to)
 {
@@ -175,6 +178,8 @@ static int run_in_place(struct account_call *call, const struct account_verb *ve
         result = status == STATUS_OK ? verb->run(call) : open_failed(call, status, path);
     }
     accounts_close(call->accounts);
+    if (result == 0 && verb->flags & ACCOUNT_TAKES)
+        usleep((WIRE_VOUCHED_MS + WAIT_MORE_MS) * 1000); /* what sessions were told a moment ago holds no longer either */
     return result;
 }
 

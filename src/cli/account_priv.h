@@ -20,7 +20,11 @@ struct account_call {
     int word_count;
 };
 
-enum { ACCOUNT_CHANGES = 1, ACCOUNT_PASSWORD = 2 };
+enum {
+    ACCOUNT_CHANGES = 1,
+    ACCOUNT_PASSWORD = 2,
+    ACCOUNT_TAKES = 4, /* a right away: the command ends when that holds everywhere */
+};
 
 struct account_verb {
     const char *name, *args;

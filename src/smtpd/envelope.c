@@ -62,7 +62,7 @@ void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
     }
     keep_parameters(transaction, mail);
     /* The null sender is nobody's name: read receipts must carry it. From: is asked about all the same. */
-    bool must_ask = session->account && sender.n > 0;
+    bool must_ask = session->account && sender.n > 0 && !login_is_vouched(session, sender, SPAN_NONE);
     if (!must_ask)
         envelope_begin(session);
     else if (!ask_sender(session, sender)) {
@@ -73,6 +73,7 @@ void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
 
 void envelope_on_sender_answer(struct session *session, const struct answer *answer)
 {
+    login_vouch(session, answer);
     if (answer->kind == ANSWER_VERDICT && answer->result == VERDICT_YES) {
         envelope_begin(session);
         return;

@@ -1,4 +1,5 @@
 /* Logins: smtpd passes the tokens on and knows no password. */
+#include "policy/sender.h"
 #include "smtpd/session_priv.h"
 #include <stdlib.h>
 
@@ -37,6 +38,27 @@ static void failed(struct session *session, const char *why, unsigned code, stru
     log_debug(session->smtpd->log, "login-refused", LOG_STR("client", session->address),
              LOG_STR("mechanism", session->mechanism), LOG_STR("why", why), LOG_SPAN("text", text));
     smtp_server_answer(&session->server, code, status, text);
+}
+
+/* -- what need not be asked twice -- */
+
+void login_vouch(struct session *session, const struct answer *answer)
+{
+    bool good = answer->kind == ANSWER_LOGIN ? answer->result == AUTH_OK
+                                             : answer->kind == ANSWER_VERDICT && answer->result == VERDICT_YES;
+    session->vouched_ms = good ? session->asked_ms : 0;
+}
+
+static bool owns_nothing_else(void *arg, struct span key) { return false; }
+
+/* A login and its message, or a message and the next, are one moment: a program that logs in for each message costs one
+ * question instead of three. A login's own address is its own as long as there is the login (policy/sender.h). */
+bool login_is_vouched(const struct session *session, struct span address, struct span known)
+{
+    if (session->vouched_ms == 0 || loop_now_ms(session->smtpd->loop) - session->vouched_ms >= WIRE_VOUCHED_MS)
+        return false;
+    struct policy_sender_question question = { session_account(session), address, .in_header = true };
+    return (known.n && span_eq(address, known)) || policy_sender_check(&question, owns_nothing_else, NULL) == STATUS_OK;
 }
 
 static void logged_in(struct session *session, struct span account)
@@ -81,6 +103,7 @@ static void on_result(struct session *session, const struct answer *answer)
 
 void login_on_answer(struct session *session, const struct answer *answer)
 {
+    login_vouch(session, answer);
     if (answer->kind == ANSWER_CHALLENGE)
         smtp_server_challenge(&session->server, answer->text);
     else if (answer->kind == ANSWER_LOGIN)

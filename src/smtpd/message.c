@@ -99,6 +99,16 @@ static void refuse_intake(struct session *session)
     message_spoil(session, code, status, span_str(text));
 }
 
+/* Must directory be asked about From:? Not when a moment ago it said yes to the same as MAIL's sender. */
+static bool must_ask_author(const struct session *session)
+{
+    const struct intake *intake = &session->transaction->intake;
+    bool vouched = true;
+    for (uint32_t i = 0; vouched && session->account && i < intake_from_count(intake); i++)
+        vouched = login_is_vouched(session, intake_from(intake, i), intake_sender_of(intake));
+    return !vouched;
+}
+
 /* Asks whether the login may use the addresses of From:. True: the answer will come. */
 static bool ask_author(struct session *session)
 {
@@ -126,7 +136,7 @@ void message_on_end(struct session *session)
     message_facts(session, &facts);
     if (!transaction->big && intake_header(&transaction->intake, &facts) != STATUS_OK)
         refuse_intake(session);
-    else if (!session->account || intake_from_count(&transaction->intake) == 0)
+    else if (!must_ask_author(session))
         go_to_disk(session);
     else if (!ask_author(session))
         message_spoil(session, 451, STATUS_CODE(4, 3, 0), LATER);
@@ -134,6 +144,7 @@ void message_on_end(struct session *session)
 
 void message_on_author_answer(struct session *session, const struct answer *answer)
 {
+    login_vouch(session, answer);
     bool told = answer->kind == ANSWER_VERDICT;
     if (told && answer->result == VERDICT_YES)
         go_to_disk(session);

@@ -43,6 +43,7 @@ struct session {
     int64_t active_ms;            /* the client last said something whole, or was last answered */
     int64_t busy_ms;              /* since when a message is being given; 0: none is */
     int64_t asked_ms;             /* the question in hand */
+    int64_t vouched_ms;           /* when directory was last asked about the account and said yes */
     int64_t look_ms;              /* what the timer is set for */
     struct conf_ip ip;
     char address[48];             /* of the client, as text */
@@ -85,6 +86,10 @@ void session_refuse_store(struct session *session, const char *stage, enum statu
 void login_on_auth(struct session *session, const struct smtp_server_event *event);
 void login_on_response(struct session *session, const struct smtp_server_event *event);
 void login_on_answer(struct session *session, const struct answer *answer);
+/* Does what directory last said answer for `address` as well? `known`: an address that it said yes to, or empty. */
+bool login_is_vouched(const struct session *session, struct span address, struct span known);
+/* Keeps in mind what directory answered to the question of asked_ms. */
+void login_vouch(struct session *session, const struct answer *answer);
 void envelope_on_mail(struct session *session, const struct smtp_mail *mail);
 void envelope_begin(struct session *session);
 void envelope_on_sender_answer(struct session *session, const struct answer *answer);

@@ -10,6 +10,9 @@
 #define WIRE_SASL_MAX 12288    /* octets of one SASL message, decoded from base64 (RFC 4954 section 4) */
 #define WIRE_LOGIN_MAX 512
 #define WIRE_ASK_MAX 64        /* addresses in one question */
+/* How long a yes answers for the same account: what is asked again within this time is not asked. Counted from the
+ * question, so a change of the accounts holds everywhere this long after it was written. */
+#define WIRE_VOUCHED_MS 250
 
 enum smtpd_directory_kind {
     /* smtpd -> directory */
