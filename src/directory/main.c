@@ -1,3 +1,4 @@
+#include "base/cores.h"
 #include "base/log.h"
 #include "conf/parse.h"
 #include "directory/directory.h"
@@ -124,9 +125,8 @@ static const struct directory_root *root_of(const struct role_state *state)
 
 static struct directory_limits limits_of(const struct directory_settings *settings)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return (struct directory_limits){
-        .threads = settings->password_threads ? (unsigned)settings->password_threads : (unsigned)MAX(cores, 1L),
+        .threads = settings->password_threads ? (unsigned)settings->password_threads : cores_allowed(),
         .waiting = (unsigned)settings->password_queue,
         .remember_ms = settings->remember_ms,
     };

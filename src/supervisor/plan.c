@@ -1,4 +1,5 @@
 #include "supervisor/plan.h"
+#include "base/cores.h"
 #include "base/time.h"
 #include "net/tls.h"
 #include <assert.h>
@@ -216,8 +217,7 @@ struct span plan_hostname(const struct plan *plan)
 
 unsigned plan_processes(int64_t asked)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return asked > 0 ? (unsigned)asked : (unsigned)MAX(cores, 1L);
+    return asked > 0 ? (unsigned)asked : cores_allowed();
 }
 
 /* --- a certificate of our own --- */
