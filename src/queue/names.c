@@ -160,13 +160,21 @@ static struct queue_reason *reason_new(const struct queue_words *words)
     return reason;
 }
 
+/* Every part counts: thousands of hosts say the same at one address. */
+static uint64_t reason_hash(const struct queue_words *words)
+{
+    uint64_t hash = hash_u64(hash_bytes(words->text) + words->code);
+    hash = hash_u64(hash + hash_bytes(words->address));
+    return hash_u64(hash + hash_bytes(words->host));
+}
+
 const struct queue_reason *queue_reason_ref(struct queue *queue, const struct queue_words *from)
 {
     struct queue_words words = *from;
     words.host = span_head(words.host, QUEUE_HOST_MAX);
     words.address = span_head(words.address, QUEUE_HOST_MAX);
     words.text = span_head(words.text, QUEUE_TEXT_MAX);
-    uint64_t hash = hash_bytes(words.text) ^ hash_u64(hash_bytes(words.address) + words.code);
+    uint64_t hash = reason_hash(&words);
     struct map_node *node = map_find(&queue->reasons, hash, reason_is, &words);
     if (node) {
         struct queue_reason *found = CONTAINER(node, struct queue_reason, node);
