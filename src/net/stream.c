@@ -111,11 +111,10 @@ static void begin_close(struct stream *stream, bool linger)
     stream->lingering = linger;
     list_add_last(closing_streams(), &stream->link);
     stream_hold(stream);
+    stream_encrypt(stream);
+    if (stream->tls && !stream->error)
+        tls_session_goodbye(stream->tls); /* in the same packet */
     stream_push(stream, false);
-    if (stream->tls && !stream->error) {
-        tls_session_goodbye(stream->tls);
-        stream_push(stream, false);
-    }
     loop_timer_set(&stream->timer, STREAM_CLOSE_MS);
     close_when_sent(stream);
     if (!stream->dead)

@@ -44,6 +44,8 @@ char *stream_shared(unsigned which); /* 0: what handlers see; 1: ciphertext. NUL
 /* Puts what is kept at the beginning of the shared buffer; returns where it ends. NULL: out of memory. */
 char *stream_shared_after_kept(struct stream *stream);
 
+/* Moves what is clear into records. */
+void stream_encrypt(struct stream *stream);
 /* Encrypts what is clear, then hands the kernel what it takes. */
 void stream_push(struct stream *stream, bool more);
 /* Ciphertext came: handshake or decrypt, then show. False: the stream was freed. */

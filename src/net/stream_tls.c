@@ -1,4 +1,6 @@
 /* net/stream_tls.c -- a stream that speaks TLS. */
+#include "base/hash.h"
+#include "net/address.h"
 #include "net/stream_priv.h"
 #include <errno.h>
 
@@ -104,10 +106,16 @@ static enum status begin(struct stream *stream, struct tls_session *session)
     return STATUS_OK;
 }
 
+static uint64_t peer_hash(const struct stream *stream)
+{
+    struct net_address peer;
+    return net_address_peer(stream->watch.fd, &peer) == STATUS_OK ? hash_bytes(net_address_octets(&peer)) : 0;
+}
+
 enum status stream_start_tls_server(struct stream *stream, struct tls_server *server)
 {
     enum status status = may_start(stream);
-    return status == STATUS_OK ? begin(stream, tls_session_new_server(server, &stream->out)) : status;
+    return status == STATUS_OK ? begin(stream, tls_session_new_server(server, peer_hash(stream), &stream->out)) : status;
 }
 
 enum status stream_start_tls_server_with_input(struct stream *stream, struct tls_server *server)

@@ -38,8 +38,7 @@ static void release(struct buf *buf)
         buf_clear(buf);
 }
 
-/* Moves what is clear into records. */
-static void encrypt(struct stream *stream)
+void stream_encrypt(struct stream *stream)
 {
     if (!stream->tls || !stream->tls->established || !stream->clear.n)
         return;
@@ -70,7 +69,7 @@ void stream_push(struct stream *stream, bool more)
 {
     if (stream->error || stream->dead)
         return;
-    encrypt(stream);
+    stream_encrypt(stream);
     if (!stream->out.n || stream->error)
         return;
     took(stream, send(stream->watch.fd, stream->out.p, stream->out.n, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0)));

@@ -27,13 +27,24 @@ struct tls_ticket_key {
     unsigned char name[16], cipher[32], mac[32];
 };
 
+/* What a client did with the tickets that it got. */
+struct tls_habit {
+    uint32_t who;     /* a part of the client's hash */
+    uint32_t in_vain; /* full handshakes since it last came with a ticket */
+};
+#define TLS_HABITS 1024
+
 struct tls_server {
     unsigned refs;
     SSL_CTX **contexts; /* the first is the default; the others are chosen by SNI */
     unsigned count;
     unsigned char secret[TLS_TICKET_SECRET];
     struct tls_ticket_key keys[2]; /* of this half day and the one before */
+    struct tls_habit habits[TLS_HABITS];
 };
+/* Shall this client (any hash of who it is) get a ticket after a full handshake of TLS 1.3? */
+bool tls_habit_wants(struct tls_server *server, uint64_t client);
+void tls_habit_note(struct tls_server *server, uint64_t client, bool resumed); /* after each handshake */
 /* OpenSSL asks for a key, see SSL_CTX_set_tlsext_ticket_key_evp_cb(3). */
 int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt);
 
@@ -51,6 +62,7 @@ struct tls_session {
     SSL *ssl;
     struct tls_server *server; /* one of the two is set */
     struct tls_client *client;
+    uint64_t peer;             /* server side: a hash of who the client is */
     struct span in;            /* what came from the peer and OpenSSL has not taken yet */
     struct buf *out;           /* what is for the peer */
     bool established;
@@ -59,8 +71,8 @@ struct tls_session {
     char failure[TLS_ERROR_SIZE];
 };
 
-/* `out` must outlive the session. NULL: out of memory. */
-struct tls_session *tls_session_new_server(struct tls_server *server, struct buf *out);
+/* `out` must outlive the session. `peer`: a hash of who the client is. NULL: out of memory. */
+struct tls_session *tls_session_new_server(struct tls_server *server, uint64_t peer, struct buf *out);
 struct tls_session *tls_session_new_client(struct tls_client *client, const struct tls_wish *wish, struct buf *out);
 void tls_session_free(struct tls_session *session);
 /* Goes on with the handshake. OK: established. AGAIN: the peer's turn. DENIED: `failure` tells. */

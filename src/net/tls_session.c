@@ -82,12 +82,15 @@ static struct tls_session *new_session(SSL_CTX *context, struct buf *out)
     return NULL;
 }
 
-struct tls_session *tls_session_new_server(struct tls_server *server, struct buf *out)
+struct tls_session *tls_session_new_server(struct tls_server *server, uint64_t peer, struct buf *out)
 {
     struct tls_session *session = new_session(server->contexts[0], out);
     if (!session)
         return NULL;
     session->server = tls_server_ref(server);
+    session->peer = peer;
+    if (!tls_habit_wants(server, peer))
+        SSL_set_num_tickets(session->ssl, 0);
     SSL_set_accept_state(session->ssl);
     return session;
 }
@@ -185,6 +188,8 @@ static void fill_info(struct tls_session *session)
                                .bits = SSL_CIPHER_get_bits(cipher, NULL), .resumed = SSL_session_reused(session->ssl) == 1,
                                .verify_text = "not asked for" };
     const char *name = SSL_get_servername(session->ssl, TLSEXT_NAMETYPE_host_name);
+    if (session->server)
+        tls_habit_note(session->server, session->peer, info->resumed);
     if (session->client)
         fill_client_info(session);
     else if (name)

@@ -71,6 +71,7 @@ int tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_
             continue;
         if (!use(key, iv, cipher, mac, 0))
             return -1;
+        SSL_set_num_tickets(ssl, 1); /* it does use them: the next one for the one it spends */
         return period == now && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2; /* 2: and give out a new one */
     }
     return 0; /* unknown: a full handshake */

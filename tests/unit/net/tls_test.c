@@ -152,6 +152,31 @@ static void resumes_across_processes(void **state)
     tls_client_unref(client);
 }
 
+/* Who throws tickets away gets few; who uses them always gets the next. */
+static void tickets_for_those_who_use_them(void **state)
+{
+    struct tls_server *server = make_server(true);
+    struct tls_client *client = make_client(true);
+    struct tls_wish never = { .name = "mail.example" };
+    struct tls_wish wish = { .name = "mail.example", .session = SPAN("mail.example:25") };
+    for (unsigned i = 0; i < 12; i++) {
+        handshake(client, server, never);
+        again();
+    }
+    unsigned first = 0;
+    for (unsigned i = 1; i < 100; i++) {
+        handshake(client, server, wish);
+        assert_int_equal(a.tls + b.tls, 2);
+        if (stream_tls(b.stream)->resumed && first == 0)
+            first = i;
+        assert_int_equal(stream_tls(a.stream)->resumed, first != 0);
+        again();
+    }
+    assert_in_range(first, 3, 64); /* not at once, but in the end */
+    tls_server_unref(server);
+    tls_client_unref(client);
+}
+
 static void clear_text_behind_starttls_is_an_error(void **state)
 {
     struct tls_server *server = make_server(false);
@@ -228,7 +253,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(verifies_and_carries), TEST(opportunistic_only_records), TEST(wrong_names_are_found_out),
-        TEST(resumes_across_processes), TEST(clear_text_behind_starttls_is_an_error),
+        TEST(resumes_across_processes), TEST(tickets_for_those_who_use_them),
+        TEST(clear_text_behind_starttls_is_an_error),
         TEST(takes_over_input_that_is_tls_already), TEST(strangers_are_sent_away), TEST(pairs_are_checked),
     };
     return cmocka_run_group_tests(tests, set_up_all, tear_down_all);
