@@ -3,6 +3,7 @@
 #   make            the program, in build/release/src/cli/goniec
 #   make run        a whole mail server on high ports, and a message going through it
 #   make test       every test there is
+#   make count      what one message costs, beside the budget: calls, syncs, allocations, instructions (UPDATE=1 SHOW=)
 #   make bench      goniec beside Postfix on this machine
 #   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
 #   make fuzz       every fuzzer for SECONDS=30
@@ -16,7 +17,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test bench scale fuzz install clean
+.PHONY: all run test count bench scale fuzz install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -30,9 +31,14 @@ run:
 	$(MAKE) --no-print-directory all
 	scripts/run $(BUILD)/src/cli/goniec
 
-test:
+test: $(BUILD)/build.ninja
 	packaging/packages.sh test
 	scripts/test
+
+count:
+	packaging/packages.sh count
+	$(MAKE) --no-print-directory all
+	/usr/bin/python3 bench/count.py $(if $(UPDATE),--update) $(if $(SHOW),--show $(SHOW))
 
 bench:
 	packaging/packages.sh bench

@@ -2,24 +2,26 @@
 # Sees to the Debian packages that a make target needs: as root it installs the missing ones and says so, as anybody
 # else it prints the exact command and ends with 1.
 #
-#   packages.sh build|test|run|bench|fuzz
+#   packages.sh build|test|run|count|bench|fuzz
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-dev libsqlite3-dev libfyaml-dev
   libjansson-dev libsodium-dev libcrypt-dev libxxhash-dev libidn2-dev"
+count="strace valgrind"
 test="libcmocka-dev mandoc python3-pytest python3-pytest-timeout
   python3-pytest-xdist curl swaks libnet-ssleay-perl libmailtools-perl
   libauthen-sasl-perl libio-socket-ssl-perl msmtp nsd ca-certificates openssl git git-email nodejs
-  node-nodemailer"
+  node-nodemailer $count"
 servers="postfix dovecot-core dovecot-lmtpd"
 
 case "${1:-build}" in
   build) wanted="$build" ;;
   run)   wanted="$build curl" ;;
   test)  wanted="$build $test $servers" ;;
+  count) wanted="$build $count" ;;
   bench) wanted="$build postfix strace" ;;
   fuzz)  wanted="$build libcmocka-dev clang" ;;
-  *)     echo "usage: $0 build|test|run|bench|fuzz" >&2; exit 2 ;;
+  *)     echo "usage: $0 build|test|run|count|bench|fuzz" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
