@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define CHUNK_OCTETS 65536u
+#define TURN_OCTETS (256u << 10)  /* of a file in one turn of the loop: others' mail goes on in between */
 #define WAITING_MOST (256u << 10) /* octets that dotted pieces may leave waiting in the stream */
 
 static bool needs_dots(const struct session *session)
@@ -22,6 +23,7 @@ static void fail(struct session *session)
 static void finish(struct session *session)
 {
     session->is_sending = false;
+    stream_set_bulk(session->stream, false);
     smtp_client_body_sent(&session->client, loop_now_ms(session->loop));
 }
 
@@ -44,21 +46,30 @@ static bool pump_memory(struct session *session)
     return session->at == before + end.n;
 }
 
+static bool go_on_next_turn(struct session *session)
+{
+    stream_want_drained(session->stream);
+    return false;
+}
+
 static bool pump_file(struct session *session)
 {
     const struct spool_message *message = session->body.message;
+    uint64_t turn = TURN_OCTETS;
     while (session->at < message->octets) {
         bool in_segment = session->at < message->content;
         int fd = in_segment ? session->body.segment_fd : session->body.body_fd;
         uint64_t from = in_segment ? message->content_at + session->at : session->at - message->content;
         uint64_t left = (in_segment ? message->content : message->octets) - session->at;
-        size_t took = stream_send_file(session->stream, fd, (off_t)from, (size_t)MIN(left, (uint64_t)1 << 30));
+        size_t now = (size_t)MIN(left, turn), took = stream_send_file(session->stream, fd, (off_t)from, now);
         session->at += took;
-        if (took == left)
-            continue;
+        turn -= took;
         if (took == 0 && stream_waiting(session->stream) == 0 && stream_errno(session->stream) == 0)
             fail(session);
-        return false;
+        if (took < now)
+            return false;
+        if (turn == 0 && session->at < message->octets)
+            return go_on_next_turn(session);
     }
     stream_write(session->stream, tail(session));
     return true;
@@ -81,7 +92,8 @@ static bool pump_dotted_file(struct session *session)
 {
     const struct spool_message *message = session->body.message;
     char *chunk = malloc(CHUNK_OCTETS);
-    while (chunk && session->at < message->octets && stream_waiting(session->stream) < WAITING_MOST) {
+    uint64_t until = MIN(message->octets, session->at + TURN_OCTETS);
+    while (chunk && session->at < until && stream_waiting(session->stream) < WAITING_MOST) {
         size_t n = (size_t)MIN(message->octets - session->at, (uint64_t)CHUNK_OCTETS);
         if (spool_message_pread(&spool_ops_system, session->body.segment_fd, session->body.body_fd, message, session->at,
                                 chunk, n) != STATUS_OK ||
@@ -96,6 +108,8 @@ static bool pump_dotted_file(struct session *session)
     free(chunk);
     if (!chunk)
         fail(session);
+    if (chunk && session->at == until && until < message->octets)
+        return go_on_next_turn(session);
     if (!chunk || session->at < message->octets)
         return false;
     stream_write(session->stream, tail(session));
@@ -136,6 +150,7 @@ void session_body_begin(struct session *session)
     session->is_sending = true;
     session->at = 0;
     smtp_dots_init(&session->dots);
+    stream_set_bulk(session->stream, session->body.message->octets > TURN_OCTETS);
     if (session->client.send == SMTP_SEND_DOTTED && !needs_dots(session) && !look_at_end(session)) {
         fail(session);
         return;

@@ -18,7 +18,9 @@ struct signal_handler {
 
 struct loop {
     int epoll;
-    bool running;
+    int bulk;                 /* a set of its own inside the first one; -1 until it is needed */
+    struct loop_fd bulk_fd;
+    bool bulk_ready, running;
     int64_t now_ms, wall_ms;
     struct heap timers;
     struct list tasks, hooks;
@@ -46,6 +48,7 @@ struct loop *loop_new(void)
         return NULL;
     }
     loop->signal_fd.fd = -1;
+    loop->bulk = -1;
     sigemptyset(&loop->signals);
     list_init(&loop->tasks);
     list_init(&loop->hooks);
@@ -59,6 +62,8 @@ void loop_free(struct loop *loop)
         return;
     if (loop->signal_fd.fd >= 0)
         close(loop->signal_fd.fd);
+    if (loop->bulk >= 0)
+        close(loop->bulk);
     close(loop->epoll);
     heap_done(&loop->timers);
     free(loop);
@@ -83,20 +88,48 @@ enum status loop_fd_add(struct loop *loop, struct loop_fd *self, int fd, unsigne
     return STATUS_OK;
 }
 
+static int set_of(const struct loop_fd *self) { return self->bulk ? self->loop->bulk : self->loop->epoll; }
+
 void loop_fd_want(struct loop_fd *self, unsigned want)
 {
     if (!self->loop || self->want == want)
         return;
     struct epoll_event event = { .events = epoll_events(want), .data.ptr = self };
-    if (epoll_ctl(self->loop->epoll, EPOLL_CTL_MOD, self->fd, &event) == 0)
+    if (epoll_ctl(set_of(self), EPOLL_CTL_MOD, self->fd, &event) == 0)
         self->want = want;
+}
+
+static void on_bulk_ready(struct loop_fd *fd, unsigned ready) { fd->loop->bulk_ready = true; }
+
+static bool open_bulk(struct loop *loop)
+{
+    if (loop->bulk >= 0)
+        return true;
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd >= 0 && loop_fd_add(loop, &loop->bulk_fd, fd, LOOP_READ, on_bulk_ready) == STATUS_OK)
+        loop->bulk = fd;
+    else if (fd >= 0)
+        close(fd);
+    return loop->bulk >= 0;
+}
+
+void loop_fd_set_bulk(struct loop_fd *self, bool bulk)
+{
+    if (!self->loop || self->bulk == bulk || !open_bulk(self->loop))
+        return;
+    struct epoll_event event = { .events = epoll_events(self->want), .data.ptr = self };
+    int from = set_of(self), to = bulk ? self->loop->bulk : self->loop->epoll;
+    if (epoll_ctl(to, EPOLL_CTL_ADD, self->fd, &event) != 0)
+        return;
+    epoll_ctl(from, EPOLL_CTL_DEL, self->fd, NULL);
+    self->bulk = bulk;
 }
 
 void loop_fd_remove(struct loop_fd *self)
 {
     if (!self->loop)
         return;
-    epoll_ctl(self->loop->epoll, EPOLL_CTL_DEL, self->fd, NULL);
+    epoll_ctl(set_of(self), EPOLL_CTL_DEL, self->fd, NULL);
     loop_fd_forget(self);
 }
 
@@ -213,6 +246,16 @@ static void run_ready(struct loop *loop)
     loop->ready_count = 0;
 }
 
+/* Each call gives the kernel's list a turn of its own, so whoever was called stands behind the others. */
+static void run_bulk(struct loop *loop)
+{
+    if (!loop->bulk_ready)
+        return;
+    loop->bulk_ready = false;
+    loop->ready_count = MAX(epoll_wait(loop->bulk, loop->ready, LOOP_BULK_TURN, 0), 0);
+    run_ready(loop);
+}
+
 static void run_timers(struct loop *loop)
 {
     struct heap_node *first;
@@ -261,6 +304,7 @@ void loop_turn(struct loop *loop, int wait_ms)
     loop->ready_count = MAX(count, 0);
     read_clock(loop);
     run_ready(loop);
+    run_bulk(loop);
     run_timers(loop);
     run_tasks(loop);
     run_hooks(loop);

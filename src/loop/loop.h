@@ -11,6 +11,8 @@
 
 struct loop;
 
+#define LOOP_BULK_TURN 8
+
 enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_ERROR = 4 }; /* LOOP_ERROR: hang-up or error; reported always */
 
 struct loop_fd {
@@ -18,6 +20,7 @@ struct loop_fd {
     unsigned want;  /* LOOP_READ | LOOP_WRITE */
     void (*on_ready)(struct loop_fd *self, unsigned ready);
     struct loop *loop;
+    bool bulk;      /* see loop_fd_set_bulk() */
 };
 
 struct loop_timer {
@@ -50,6 +53,10 @@ int64_t loop_wall_ms(const struct loop *loop);
 MUST_CHECK enum status loop_fd_add(struct loop *loop, struct loop_fd *self, int fd, unsigned want,
                                    void (*on_ready)(struct loop_fd *, unsigned));
 void loop_fd_want(struct loop_fd *self, unsigned want); /* no system call when nothing changes */
+/* Bulk: there is much to do whenever it is ready. Of these only LOOP_BULK_TURN are called in one turn, behind all others
+ * and one after the other, so that short dialogues do not wait for large transfers. Stays as it is when the system
+ * refuses. */
+void loop_fd_set_bulk(struct loop_fd *self, bool bulk);
 void loop_fd_remove(struct loop_fd *self);              /* before close(); nothing happens the second time */
 /* The same without a system call, for a descriptor that is closed right behind this and of which there is no duplicate:
  * closing the last one takes it out of the epoll set. */

@@ -347,6 +347,8 @@ void stream_resume(struct stream *stream)
     loop_later(&stream->task);
 }
 
+void stream_set_bulk(struct stream *stream, bool bulk) { loop_fd_set_bulk(&stream->watch, bulk); }
+
 bool stream_is_paused(const struct stream *stream) { return stream->paused; }
 int stream_errno(const struct stream *stream) { return stream->error; }
 int stream_fd(const struct stream *stream) { return stream->watch.fd; }

@@ -71,6 +71,10 @@ size_t stream_send(struct stream *stream, const struct span *pieces, unsigned co
 /* The same from a file: up to `n` octets from `offset` on. sendfile in clear, pread under TLS. 0 with
  * stream_waiting() == 0: the file cannot be read (errno). */
 size_t stream_send_file(struct stream *stream, int fd, off_t offset, size_t n);
+/* on_drained comes when the connection can take more, though nothing waits: to go on in another turn. */
+void stream_want_drained(struct stream *stream);
+/* Much comes or goes at a time from now on: others' turns come first (loop_fd_set_bulk()). */
+void stream_set_bulk(struct stream *stream, bool bulk);
 
 /* -- TLS -- */
 /* From here on the connection speaks TLS; what was written before leaves in clear. on_tls or on_end follows.

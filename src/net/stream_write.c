@@ -207,3 +207,11 @@ size_t stream_send_file(struct stream *stream, int fd, off_t offset, size_t n)
     errno = error;
     return sent;
 }
+
+void stream_want_drained(struct stream *stream)
+{
+    if (stream->error || stream->closing || stream->dead)
+        return;
+    stream->wait_drained = true;
+    stream_update_want(stream);
+}

@@ -41,6 +41,8 @@ static void detach(struct big *big)
         store_body_drop(store, big->number);
     transaction->big = NULL;
     big->transaction = NULL;
+    if (transaction->session && transaction->session->stream)
+        stream_set_bulk(transaction->session->stream, false);
     if (!big->busy)
         destroy(big);
     else
@@ -166,6 +168,7 @@ void big_begin(struct session *session)
                              .filling = BUF_EMPTY(PIECE_MAX) };
         list_init(&big->link);
         transaction->big = big;
+        stream_set_bulk(session->stream, true);
         transaction_hold(transaction, 2 * PIECE_MAX);
     }
     if (!big || !store_body_ask(&session->smtpd->store, &big->ask))

@@ -332,3 +332,19 @@ def test_large_message(house, sink):
     house.wait_empty()
     wait_for("its body file to go", lambda: not [p for p in pathlib.Path(house.folder, "state/spool/bodies").glob("*.body")
                                                   if p.stat().st_size])
+
+
+@pytest.mark.parametrize("chunking", [True, False])
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_large_message_arrives_octet_by_octet(tmp_path, tls, chunking):
+    """From its file, in many turns; by DATA every line's first dot is doubled on the way."""
+    body = "".join(f".{number:060}\r\n" if number % 3 else f"{number:61}\r\n" for number in range(3 << 14))
+    sink = Sink(tmp_path, "--tls", tls)
+    house = House(tmp_path / "house", {"delivery": {"chunking": chunking, "tls": "none" if tls == "none" else "opportunistic"}},
+                  accounts=())
+    house.route_all_to(sink.port)
+    with house, smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=60) as client:
+        client.sendmail("x@example.org", ["y@example.net"], MESSAGE.format("large") + body)
+        (raw,) = sink.wait_messages(1, 60)
+    sink.stop()
+    assert raw.endswith(body.encode())

@@ -131,6 +131,56 @@ static void test_removed_while_ready(void **state)
     loop_free(loop);
 }
 
+static void count_ready(struct loop_fd *fd, unsigned ready)
+{
+    struct counted *counted = CONTAINER(fd, struct counted, fd);
+    counted->count++;
+    counted->order = ++clock_of_calls;
+}
+
+static void test_bulk_stands_behind(void **state)
+{
+    enum { BULK = 20 };
+    struct loop *loop = loop_new();
+    struct counted bulk[BULK] = { 0 }, short_one = { 0 };
+    int pipes[BULK + 1][2];
+    for (int i = 0; i <= BULK; i++) {
+        assert_int_equal(pipe(pipes[i]), 0);
+        assert_int_equal(write(pipes[i][1], "x", 1), 1);
+        struct counted *counted = i < BULK ? &bulk[i] : &short_one;
+        assert_int_equal(loop_fd_add(loop, &counted->fd, pipes[i][0], LOOP_READ, count_ready), STATUS_OK);
+        loop_fd_set_bulk(&counted->fd, i < BULK);
+    }
+    for (int turn = 1; turn <= 5; turn++) {
+        int sum = 0, first = INT32_MAX;
+        short_one.order = 0;
+        for (int i = 0; i < BULK; i++)
+            bulk[i].order = INT32_MAX;
+        loop_turn(loop, 1000);
+        for (int i = 0; i < BULK; i++) {
+            sum += bulk[i].count;
+            first = MIN(first, bulk[i].order);
+        }
+        assert_int_equal(short_one.count, turn);
+        assert_true(short_one.order < first);
+        assert_int_equal(sum, turn * LOOP_BULK_TURN);
+    }
+    for (int i = 0; i < BULK; i++)
+        assert_int_equal(bulk[i].count, 5 * LOOP_BULK_TURN / BULK); /* all of them in turn */
+
+    loop_fd_set_bulk(&bulk[0].fd, false);
+    loop_fd_want(&short_one.fd, 0);
+    for (int i = 1; i < BULK; i++)
+        loop_fd_remove(&bulk[i].fd);
+    loop_turn(loop, 1000);
+    assert_int_equal(bulk[0].count, 3); /* an ordinary one again */
+    for (int i = 0; i <= BULK; i++) {
+        close(pipes[i][0]);
+        close(pipes[i][1]);
+    }
+    loop_free(loop);
+}
+
 static void on_signal(void *arg, int signal)
 {
     *(int *)arg += signal;
@@ -152,7 +202,7 @@ static void test_signals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_timers), cmocka_unit_test(test_tasks),
-                                        cmocka_unit_test(test_hooks), cmocka_unit_test(test_removed_while_ready),
+                                        cmocka_unit_test(test_hooks), cmocka_unit_test(test_removed_while_ready), cmocka_unit_test(test_bulk_stands_behind),
                                         cmocka_unit_test(test_signals) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
