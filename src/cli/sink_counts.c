@@ -8,17 +8,19 @@
 #define SEEN_MAX 200000000 /* messages of one run that are told apart */
 #define LATENCY_MAX 20000000
 
-/* "X-Load-Id: RUN-NUMBER-MICROSECONDS" */
-static bool find_id(struct span head, uint64_t *run, uint64_t *number, uint64_t *sent_us)
+#define ID_MAX 96 /* octets of the line; one that began in what was seen before is found again */
+
+void sink_id_find(struct span head, size_t seen, struct sink_id *ret)
 {
     struct span name = SPAN("X-Load-Id: "), word;
-    size_t at = span_find_span(head, name);
-    if (at >= head.n)
-        return false;
-    struct span line = span_from(head, at + name.n);
-    line = span_head(line, span_find(line, '\r'));
-    return span_cut(&line, '-', &word) && span_u64(word, UINT64_MAX, run) && span_cut(&line, '-', &word) &&
-           span_u64(word, SEEN_MAX, number) && span_u64(line, INT64_MAX, sent_us);
+    struct span rest = span_from(head, seen > ID_MAX ? seen - ID_MAX : 0);
+    rest = span_from(rest, span_find_span(rest, name) + name.n);
+    size_t end = span_find(rest, '\r');
+    struct span line = span_head(rest, end);
+    struct sink_id id = { .found = true };
+    if (end < rest.n && span_cut(&line, '-', &word) && span_u64(word, UINT64_MAX, &id.run) && span_cut(&line, '-', &word) &&
+        span_u64(word, SEEN_MAX, &id.number) && span_u64(line, INT64_MAX, &id.sent_us))
+        *ret = id;
 }
 
 static struct sink_run *run_of(struct sink_counts *counts, uint64_t id)
@@ -62,29 +64,27 @@ static void note_latency(struct sink_counts *counts, int64_t us)
     counts->latency_us[counts->latency_count++] = (uint32_t)MIN(us, (int64_t)UINT32_MAX);
 }
 
-static void note_id(struct sink_counts *counts, struct span head, unsigned recipients, unsigned each, uint64_t only,
+static void note_id(struct sink_counts *counts, const struct sink_id *id, unsigned recipients, unsigned each, uint64_t only,
                     int64_t now_us)
 {
-    uint64_t id, number, sent_us;
-    bool named = find_id(head, &id, &number, &sent_us);
-    if (named && only && id != only)
+    if (id->found && only && id->run != only)
         return;
-    struct sink_run *run = named ? run_of(counts, id) : NULL;
-    if (!run || !reach(run, number)) {
+    struct sink_run *run = id->found ? run_of(counts, id->run) : NULL;
+    if (!run || !reach(run, id->number)) {
         counts->unnamed++;
         return;
     }
-    unsigned before = run->seen[number], after = MIN(before + recipients, 65535u);
-    run->seen[number] = (uint16_t)after;
+    unsigned before = run->seen[id->number], after = MIN(before + recipients, 65535u);
+    run->seen[id->number] = (uint16_t)after;
     if (before < each && after >= each) {
         counts->unique++;
-        note_latency(counts, now_us - (int64_t)sent_us);
+        note_latency(counts, now_us - (int64_t)id->sent_us);
     }
     if (after > each)
         counts->surplus += after - MAX(before, each);
 }
 
-void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t octets, unsigned recipients, unsigned each,
+void sink_counts_message(struct sink_counts *counts, const struct sink_id *id, uint64_t octets, unsigned recipients, unsigned each,
                          uint64_t only)
 {
     int64_t now_us = time_mono_us();
@@ -93,7 +93,7 @@ void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t 
     counts->last_us = now_us;
     counts->recipients += recipients;
     counts->octets += octets;
-    note_id(counts, head, recipients, each, only, now_us);
+    note_id(counts, id, recipients, each, only, now_us);
 }
 
 static int compare(const void *a, const void *b)

@@ -55,9 +55,18 @@ struct sink_counts {
     uint64_t latency_count, latency_room;
 };
 
-/* Notes one whole message, whose beginning is `head`; `each`: recipients that a message of the load has; `only`: the run
+/* What `goniec load` wrote into a message: "X-Load-Id: RUN-NUMBER-MICROSECONDS". */
+struct sink_id {
+    bool found;
+    uint64_t run, number, sent_us;
+};
+
+/* Looks for it in the beginning of a message, of which the first `seen` octets were looked through before. */
+void sink_id_find(struct span head, size_t seen, struct sink_id *ret);
+/* Notes one whole message; `each`: recipients that a message of the load has; `only`: the run
  * that counts, 0: any. */
-void sink_counts_message(struct sink_counts *counts, struct span head, uint64_t octets, unsigned recipients, unsigned each, uint64_t only);
+void sink_counts_message(struct sink_counts *counts, const struct sink_id *id, uint64_t octets, unsigned recipients, unsigned each,
+                         uint64_t only);
 void sink_counts_print(struct sink_counts *counts, uint64_t expected); /* one JSON object, one line */
 void sink_counts_done(struct sink_counts *counts);
 

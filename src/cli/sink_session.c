@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LOOK_AT 1024        /* octets of a message seen at once until its load id is found */
+#define MESSAGE_ROOM 16384  /* a buffer up to this size is kept for the connection's next message */
+#define REPLIES_ROOM 512
+
 struct sink_session {
     struct list link;
     struct sink *sink;
@@ -14,12 +18,15 @@ struct sink_session {
     char address[ADDRESS_MAX + 1]; /* which it is about */
     struct buf sender, recipients; /* of the transaction; recipients each end by LF */
     unsigned accepted;
-    struct buf message;            /* its beginning; the whole where it is kept */
+    struct buf message;            /* its beginning, until the load id is found; the whole where it is kept */
+    struct sink_id id;
     uint64_t octets;
     bool begin_tls, want_close, gone;
 };
 
 static void act(struct sink_session *session);
+
+static bool keeps(const struct sink_session *session) { return session->sink->options.store || session->sink->options.show; }
 
 static void session_free(struct sink_session *session)
 {
@@ -52,7 +59,10 @@ static void end_transaction(struct sink_session *session)
 {
     buf_clear(&session->sender);
     buf_clear(&session->recipients);
-    buf_done(&session->message);
+    if (session->message.room > MESSAGE_ROOM)
+        buf_done(&session->message);
+    buf_clear(&session->message);
+    session->id.found = false;
     session->accepted = 0;
     session->octets = 0;
 }
@@ -71,8 +81,7 @@ static void answer_the_others(struct sink_session *session, const struct sink_ru
 static void arrived(struct sink_session *session)
 {
     struct sink *sink = session->sink;
-    sink_counts_message(&sink->counts, span_head(buf_span(&session->message), SINK_HEAD_MAX), session->octets, session->accepted,
-                        sink->options.each, sink->options.run);
+    sink_counts_message(&sink->counts, &session->id, session->octets, session->accepted, sink->options.each, sink->options.run);
     if (sink->options.store || sink->options.show)
         sink_keep(sink, buf_span(&session->sender), buf_span(&session->recipients), buf_span(&session->message));
     sink_arrived(sink);
@@ -86,8 +95,10 @@ static void answer(struct sink_session *session, enum sink_step step)
         smtp_server_answer(&session->server, refusal->code, refusal_code(refusal), SPAN("refused by the sink"));
     } else {
         if (step == SINK_RCPT) {
-            buf_add_str(&session->recipients, session->address);
-            buf_add_char(&session->recipients, '\n');
+            if (keeps(session)) {
+                buf_add_str(&session->recipients, session->address);
+                buf_add_char(&session->recipients, '\n');
+            }
             session->accepted++;
         }
         smtp_server_accept(&session->server);
@@ -160,13 +171,21 @@ static void on_auth(struct sink_session *session, const struct smtp_server_event
         check_login(session, event->octets);
 }
 
+/* Is there still something to find in the message? Rules are asked for every piece of it. */
+static bool looks(const struct sink_session *session)
+{
+    return (!session->id.found && session->message.n < SINK_HEAD_MAX) || keeps(session) || session->sink->options.rules.count;
+}
+
 static void on_body(struct sink_session *session, struct span octets)
 {
     const struct sink_options *options = &session->sink->options;
+    size_t before = session->message.n, most = keeps(session) ? options->max_octets : SINK_HEAD_MAX;
     session->octets += octets.n;
-    size_t most = options->store || options->show ? options->max_octets : SINK_HEAD_MAX;
-    if (session->message.n < most)
-        buf_add(&session->message, span_head(octets, most - session->message.n));
+    if (looks(session))
+        buf_add(&session->message, span_head(octets, most - MIN(before, most)));
+    if (!session->id.found && before < SINK_HEAD_MAX)
+        sink_id_find(span_head(buf_span(&session->message), SINK_HEAD_MAX), before, &session->id);
     if (options->rules.count && sink_rule_for(&options->rules, SINK_DROP, SINK_BODY, session->address))
         drop(session);
 }
@@ -191,7 +210,8 @@ static void on_event(struct sink_session *session, const struct smtp_server_even
     case SMTP_EVENT_MAIL:
         end_transaction(session);
         set_address(session, &event->mail.from);
-        buf_add_str(&session->sender, session->address);
+        if (keeps(session))
+            buf_add_str(&session->sender, session->address);
         meet(session, SINK_MAIL);
         break;
     case SMTP_EVENT_RCPT:
@@ -228,12 +248,17 @@ static void translate_lhlo(const struct sink_session *session, struct span in)
         *(char *)in.p = 'E';
 }
 
-static void send_replies(struct sink_session *session)
+/* Straight from where they were written. `last`: not the very last ones, which leave together with the end of the
+ * connection. */
+static void send_replies(struct sink_session *session, bool last)
 {
-    struct buf *out = &session->server.out;
-    if (out->n)
-        stream_write(session->stream, buf_span(out));
-    buf_clear(out);
+    struct span out = buf_span(&session->server.out);
+    if (out.n) {
+        size_t sent = stream_send(session->stream, &out, 1, last);
+        if (sent < out.n)
+            stream_write(session->stream, span_from(out, sent));
+    }
+    buf_clear(&session->server.out);
 }
 
 static void finish(struct sink_session *session)
@@ -242,7 +267,7 @@ static void finish(struct sink_session *session)
         session_free(session);
         return;
     }
-    send_replies(session);
+    send_replies(session, !session->want_close);
     if (session->want_close) {
         stream_close(session->stream);
         session_free(session);
@@ -255,6 +280,22 @@ static void finish(struct sink_session *session)
     }
 }
 
+/* The next event. Of a message only the beginning is shown to the machine piece by piece, then what its end needs. */
+static enum smtp_server_event_kind next_event(struct sink_session *session, struct span *in, struct smtp_server_event *event)
+{
+    bool in_message = session->server.state == SMTP_STATE_DATA || session->server.state == SMTP_STATE_CHUNK;
+    if (in_message && !looks(session))
+        session->octets += smtp_server_skim(&session->server, in);
+    else if (in_message && in->n > LOOK_AT && !keeps(session) && !session->sink->options.rules.count) {
+        struct span part = span_head(*in, LOOK_AT);
+        enum smtp_server_event_kind kind = smtp_server_next(&session->server, &part, event);
+        *in = span_from(*in, LOOK_AT - part.n);
+        if (kind != SMTP_EVENT_MORE)
+            return kind;
+    }
+    return smtp_server_next(&session->server, in, event);
+}
+
 /* Plays all events that the input has. The session may be gone afterwards. */
 static void act(struct sink_session *session)
 {
@@ -263,7 +304,7 @@ static void act(struct sink_session *session)
     struct smtp_server_event event;
     translate_lhlo(session, in);
     while (!session->gone && !session->want_close) {
-        enum smtp_server_event_kind kind = smtp_server_next(&session->server, &in, &event);
+        enum smtp_server_event_kind kind = next_event(session, &in, &event);
         if (kind == SMTP_EVENT_MORE || kind == SMTP_EVENT_PAUSED)
             break;
         on_event(session, &event);
@@ -286,7 +327,7 @@ static void on_tls(void *arg, struct stream *stream)
     }
     smtp_server_set_secured(&session->server);
     smtp_server_greet(&session->server, 0);
-    send_replies(session);
+    send_replies(session, true);
 }
 
 static void on_end(void *arg, struct stream *stream, enum status why)
@@ -318,7 +359,7 @@ static bool greet(struct sink_session *session)
     } else {
         smtp_server_greet(&session->server, 0);
     }
-    send_replies(session);
+    send_replies(session, true);
     return !session->gone;
 }
 
@@ -340,10 +381,9 @@ void sink_session_new(struct sink *sink, int fd)
     loop_timer_init(sink->loop, &session->timer, on_due);
     smtp_server_init(&session->server, &sink->settings,
                      SMTP_OFFER_AUTH | (sink->options.starttls ? SMTP_OFFER_TLS : 0u));
+    (void)!buf_reserve(&session->server.out, REPLIES_ROOM);
     if (!greet(session))
         session_free(session);
-    else
-        stream_flush(stream); /* the greeting: do not wait for the end of the turn */
 }
 
 void sink_session_free_all(struct sink *sink)

@@ -35,5 +35,9 @@ void smtp_body_init(struct smtp_body *body, bool dots);
  * behind it.
  */
 MUST_CHECK enum status smtp_body_take(struct smtp_body *body, struct span *in, struct span *ret);
+/* For who wants no more than the message's end: how many octets from the front of `in` may be dropped unseen instead of
+ * given to smtp_body_take(), because that end is not among them; perhaps none. They are counted in `octets` as they
+ * came; `bare`, `has_8bit`, `has_nul` and the lengths of lines know nothing of them. */
+size_t smtp_body_skim(struct smtp_body *body, struct span in);
 /* BDAT LAST was read: what must still be added so that the last line ends (empty or CRLF). */
 struct span smtp_body_finish(struct smtp_body *body);

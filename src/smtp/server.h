@@ -128,6 +128,11 @@ void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct sta
 /* The next event; `in` moves past what was used. Returns ret->kind. */
 enum smtp_server_event_kind smtp_server_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret);
 
+/* For a door that does not look at messages: drops from the front of `in` what certainly is inside the message in hand,
+ * so that BODY brings only what is left of it (smtp/body.h says what is not known then). Returns the octets dropped; 0
+ * outside of messages, and where settings ask for a look at every octet. */
+size_t smtp_server_skim(struct smtp_server *server, struct span *in);
+
 /* Answers the event that waits, with the usual words. */
 void smtp_server_accept(struct smtp_server *server);
 /* The same with the door's words: 2xx accepts, 4xx and 5xx refuses, 421 closes as well. The enhanced code is

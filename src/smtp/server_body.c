@@ -147,6 +147,19 @@ static bool chunk_next(struct smtp_server *server, struct span *in, struct smtp_
     return status != STATUS_AGAIN || before > 0;
 }
 
+size_t smtp_server_skim(struct smtp_server *server, struct span *in)
+{
+    bool chunk = server->state == SMTP_STATE_CHUNK && !server->chunk_unwanted;
+    bool skims = server->settings->fix_newlines && server->settings->max_line == 0 && !server->spoiled;
+    if (!skims || server->waiting != SMTP_EVENT_MORE || !(chunk || server->state == SMTP_STATE_DATA))
+        return 0;
+    size_t most = chunk ? (size_t)MIN(server->chunk_left, (uint64_t)SIZE_MAX) : in->n;
+    size_t n = smtp_body_skim(&server->body, span_head(*in, most));
+    server->chunk_left -= chunk ? n : 0;
+    *in = span_from(*in, n);
+    return n;
+}
+
 bool server_body_next(struct smtp_server *server, struct span *in, struct smtp_server_event *ret)
 {
     if (server->state == SMTP_STATE_CHUNK)

@@ -29,7 +29,7 @@ static void say_text(struct buf *out, bool utf8, struct span text)
     }
 }
 
-static void add_number(struct buf *out, unsigned number)
+static void add_number(struct buf *out, uint64_t number)
 {
     if (number >= 10)
         add_number(out, number / 10);
@@ -78,29 +78,35 @@ void server_refuse(struct smtp_server *server, unsigned code, struct status_code
         server_count_error(server);
 }
 
-static void ehlo_line(struct smtp_server *server, const char *text)
+static void ehlo_line(struct smtp_server *server, struct span text, struct span more)
 {
-    buf_printf(&server->out, "250-%s\r\n", text);
+    buf_add(&server->out, SPAN("250-"));
+    buf_add(&server->out, text);
+    buf_add(&server->out, more);
+    buf_add(&server->out, SPAN("\r\n"));
 }
+
+/* What is offered to everybody. */
+#define EHLO_ALWAYS "250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n"
 
 void server_say_ehlo(struct smtp_server *server)
 {
     const struct smtp_server_settings *settings = server->settings;
-    buf_printf(&server->out, "250-%.*s\r\n", SPAN_ARGS(settings->hostname));
-    ehlo_line(server, "PIPELINING");
-    if (settings->max_octets > 0)
-        buf_printf(&server->out, "250-SIZE %llu\r\n", (unsigned long long)settings->max_octets);
-    else
-        ehlo_line(server, "SIZE");
-    ehlo_line(server, "8BITMIME");
-    ehlo_line(server, "SMTPUTF8");
-    ehlo_line(server, "CHUNKING");
-    ehlo_line(server, "DSN");
-    ehlo_line(server, "ENHANCEDSTATUSCODES");
+    struct buf *out = &server->out;
+    (void)!buf_reserve(out, 512); /* grown once for all lines; without it they grow it themselves */
+    ehlo_line(server, settings->hostname, SPAN_NONE);
+    ehlo_line(server, SPAN("PIPELINING"), SPAN_NONE);
+    buf_add(out, SPAN("250-SIZE"));
+    if (settings->max_octets > 0) {
+        buf_add_char(out, ' ');
+        add_number(out, settings->max_octets);
+    }
+    buf_add(out, SPAN("\r\n" EHLO_ALWAYS));
     if (server->offers & SMTP_OFFER_TLS)
-        ehlo_line(server, "STARTTLS");
+        ehlo_line(server, SPAN("STARTTLS"), SPAN_NONE);
     if (server->offers & SMTP_OFFER_AUTH && settings->mechanisms.n > 0)
-        buf_printf(&server->out, "250-AUTH %.*s\r\n", SPAN_ARGS(settings->mechanisms));
-    buf_printf(&server->out, "250-LIMITS RCPTMAX=%u\r\n", settings->max_recipients);
-    buf_add_str(&server->out, "250 HELP\r\n");
+        ehlo_line(server, SPAN("AUTH "), settings->mechanisms);
+    buf_add(out, SPAN("250-LIMITS RCPTMAX="));
+    add_number(out, settings->max_recipients);
+    buf_add(out, SPAN("\r\n250 HELP\r\n"));
 }

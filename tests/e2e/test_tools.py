@@ -1,5 +1,6 @@
 """goniec load against goniec sink: what one sends the other counts, refuses, delays and keeps."""
 import json
+import socket
 import subprocess
 
 import pytest
@@ -47,10 +48,10 @@ def test_every_message_arrives_once(tmp_path, sink_options, load_options):
 
 @pytest.mark.parametrize("sink_options, load_options", [([], []), (["--tls", "starttls"], ["--tls", "starttls", "--login", "a:b"])])
 def test_idle_connections_are_held_meanwhile(tmp_path, sink_options, load_options):
-    pair = Pair(tmp_path, 100, *sink_options)
-    sent = pair.load("--idle", "300", "--connections", "5", *load_options)
+    pair = Pair(tmp_path, 101, *sink_options)  # one more than come: the sink's end must not be the load's
+    sent = pair.load("--messages", "100", "--idle", "300", "--connections", "5", *load_options)
     assert sent["taken"] == 100 and sent["idle"] == 300 and sent["connections"] == 305 and sent["errors"] == []
-    assert pair.arrived()["unique"] == 100
+    pair.sink.stop()
 
 
 def test_idle_connections_alone_end_after_a_time(tmp_path):
@@ -62,9 +63,34 @@ def test_idle_connections_alone_end_after_a_time(tmp_path):
 
 def test_idle_connections_that_are_refused_try_again(tmp_path):
     pair = Pair(tmp_path, 20, "--refuse", "connect=421:50%")
-    sent = pair.load("--idle", "10", "--connections", "1")
-    assert sent["idle"] == 10 and sent["taken"] == 20 and "421" in sent["errors"][0]["error"]
-    pair.arrived()
+    sent = pair.load("--messages", "10", "--idle", "10", "--connections", "1")
+    assert sent["idle"] == 10 and sent["taken"] == 10 and "421" in sent["errors"][0]["error"]
+    pair.sink.stop()
+
+
+def test_bodies_that_nobody_keeps_end_where_they_should(tmp_path):
+    """Dots and line ends in every place, cut anywhere: what is skimmed must end where what is kept ends."""
+    sink = Process("sink", [binary(), "sink", "--quiet", "--listen", f"127.0.0.1:{(port := free_port())}"], tmp_path)
+    wait_for("the sink's port", lambda: can_connect(port))
+    head = "X-Load-Id: 5-%d-1\r\n\r\n"
+    tails = ["", "..\r\n", "a\r\n..b\r\n", "a\n.\n.\r\nb\r\n", "\r\r\n" * 2000 + "\n.\r\n", "long" * 20000 + "\r\n", "x\r\n..\r\n" * 9000, "\r.\r\n"]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        replies = client.makefile("rb")
+        client.sendall(b"HELO x\r\n")
+        assert [replies.readline()[:3] for _ in range(2)] == [b"220", b"250"]
+        for number, tail in enumerate(tails):
+            for step in (7000, 4096, 1021, 65536):
+                client.sendall(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n")
+                assert [replies.readline()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
+                message = ((head % number) + "filling\r\n" * 300 + tail + ".\r\n").encode()
+                for at in range(0, len(message), step):
+                    client.sendall(message[at:at + step])
+                assert replies.readline()[:3] == b"250"
+        client.sendall(b"QUIT\r\n")
+        assert replies.readline()[:3] == b"221" and replies.readline() == b""
+    sink.stop()
+    arrived = json.loads(sink.text().splitlines()[-1])
+    assert (arrived["messages"], arrived["unique"], arrived["unnamed"]) == (4 * len(tails), len(tails), 0)
 
 
 def test_wrong_password_is_refused(tmp_path):
