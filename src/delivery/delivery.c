@@ -45,6 +45,7 @@ static void on_drain_end(struct loop_timer *timer)
 static void give_credits(struct loop_task *task)
 {
     struct delivery *delivery = CONTAINER(task, struct delivery, give);
+    site_close_idle(delivery, (unsigned)delivery->config->root->delivery.idle_most);
     if (delivery->queue && (delivery->owed > 0 || delivery->greets) && !delivery->is_draining) {
         struct lease_credit credit = { delivery->owed };
         lease_credit_put(channel_begin(delivery->queue, LEASE_CREDIT), &credit);
@@ -63,6 +64,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
     list_init(&delivery->questions);
     list_init(&delivery->checks);
     list_init(&delivery->told);
+    list_init(&delivery->idle);
     delivery->readers = workers_new(loop, READERS, READERS_WAITING);
     tls_random(&delivery->random, sizeof delivery->random);
     loop_timer_init(loop, &delivery->drain_end, on_drain_end);

@@ -29,6 +29,8 @@ struct delivery {
     struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
     struct list checks;          /* what the readers have in hand: job_check.c */
     unsigned job_count;
+    struct list idle;            /* kept connections of all sites, the one used longest ago first */
+    unsigned idle_count;
     struct list told;            /* outcomes that the queue has not confirmed: held.c */
     uint64_t told_count, settled_count; /* outcomes told to this queue, and confirmed by it */
     uint64_t tickets;            /* numbers given to leases of queues that died */

@@ -317,11 +317,13 @@ static void on_over(void *arg, struct session *session)
                  LOG_STR("host", job->peer_name), LOG_STR("address", job->peer_address), LOG_INT("code", job->last_code),
                  LOG_SPAN("text", span_of(job->last_text, job->last_n)));
     }
-    if (!was_up && !in_clear)
+    if (!was_up && !in_clear && !session->is_starved)
         hosts_failed(&delivery->hosts, &session->target.address, loop_now_ms(delivery->loop) + settings->failed_host_ms);
     if (session->client.failure.code == 421)
         job->trouble = TROUBLE_BUSY;
-    bool is_local = session->has_local_trouble;
+    if (session->is_starved)
+        job->trouble = TROUBLE_LOCAL;
+    bool is_local = session->has_local_trouble, is_starved = session->is_starved;
     struct net_address address = session->target.address;
     session_free(session);
     job->session = NULL;
@@ -329,6 +331,8 @@ static void on_over(void *arg, struct session *session)
         fail_read(job, STATUS_IO);
     if (job->left == 0) {
         end_with_session(job);
+    } else if (is_starved) { /* so is the next one */
+        job_no_way(job);
     } else if (in_clear) {
         job->trying = address;
         job_open(job);

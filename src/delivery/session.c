@@ -1,4 +1,5 @@
 #include "delivery/session_priv.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -171,6 +172,12 @@ static void on_end(void *arg, struct stream *stream, enum status why)
 
 static const struct stream_events stream_events = { on_readable, on_drained, on_tls, on_end };
 
+/* Errors of connect() and socket() that are about this machine, not about the other one. */
+static bool is_ours(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == EADDRNOTAVAIL;
+}
+
 static void on_connected(void *arg, enum status status, int fd, int error)
 {
     struct session *session = arg;
@@ -183,6 +190,7 @@ static void on_connected(void *arg, enum status status, int fd, int error)
     if (!session->stream) {
         const char *why = status == STATUS_TIMEOUT ? "no answer" : status == STATUS_OK ? "out of memory" : strerror(error);
         snprintf(session->connect_error, sizeof session->connect_error, "cannot connect: %s", why);
+        session->is_starved = status == STATUS_OK || is_ours(error);
         session_over(session);
         return;
     }
@@ -224,6 +232,7 @@ struct session *session_new(struct loop *loop, struct delivery_config *config, c
     session->target.name = session->name;
     session->target.user = session->target.password = NULL;
     list_init(&session->link);
+    list_init(&session->in_idle);
     loop_timer_init(loop, &session->timer, on_clock);
     loop_task_init(loop, &session->reaper, reap);
     fill_settings(session);

@@ -37,7 +37,8 @@ struct session_events {
 };
 
 struct session {
-    struct list link;          /* the pool's, while idle */
+    struct list link;          /* of its site's, while idle, */
+    struct list in_idle;       /* and of all sites' */
     struct loop *loop;
     struct delivery_config *config;
     struct session_target target;
@@ -55,6 +56,7 @@ struct session {
     bool is_over;
     bool is_idle;
     bool has_local_trouble;    /* the message could not be read */
+    bool is_starved;           /* we had no descriptor, port or memory for it: no word about the server */
 
     struct loop_timer timer;
     int64_t armed_ms, idle_until_ms;

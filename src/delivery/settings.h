@@ -14,6 +14,7 @@ struct delivery_settings {
     int64_t port;
     int64_t messages_per_connection;
     int64_t idle_ms;
+    int64_t idle_most;
     int64_t addresses;
     int64_t failed_host_ms;
     struct conf_networks refuse; /* addresses that no host of an MX record may have */

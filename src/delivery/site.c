@@ -9,12 +9,20 @@ static bool is_site(const struct map_node *node, const void *key)
     return span_eq(span_of(site->key, site->key_n), *(const struct span *)key);
 }
 
+/* Out of the lists: somebody uses it, or it is closed. */
+static void unkeep(struct site *site, struct session *session)
+{
+    list_remove(&session->link);
+    list_remove(&session->in_idle);
+    site->delivery->idle_count--;
+}
+
 /* The session that was used last, so that those beyond the need grow old. */
 static struct session *take_idle(struct site *site)
 {
     for (LIST_EACH(link, &site->idle)) {
         struct session *session = CONTAINER(link, struct session, link);
-        list_remove(link);
+        unkeep(site, session);
         if (session->config == site->delivery->config && session_is_reusable(session))
             return session;
         session_free(session);
@@ -62,8 +70,11 @@ struct site *site_get(struct delivery *delivery, struct span key)
 
 void site_free(struct site *site)
 {
-    for (LIST_EACH(link, &site->idle))
-        session_free(CONTAINER(link, struct session, link));
+    for (LIST_EACH(link, &site->idle)) {
+        struct session *session = CONTAINER(link, struct session, link);
+        unkeep(site, session);
+        session_free(session);
+    }
     loop_task_cancel(&site->turn);
     map_remove(&site->delivery->sites, &site->node);
     free(site);
@@ -95,8 +106,17 @@ void site_closed(struct site *site)
 static void idle_over(void *arg, struct session *session)
 {
     struct site *site = arg;
+    unkeep(site, session);
     session_free(session);
     site_closed(site);
+}
+
+void site_close_idle(struct delivery *delivery, unsigned most)
+{
+    while (delivery->idle_count > most) {
+        struct session *session = CONTAINER(list_first(&delivery->idle), struct session, in_idle);
+        idle_over(session->arg, session);
+    }
 }
 
 void site_keep(struct site *site, struct session *session)
@@ -105,5 +125,7 @@ void site_keep(struct site *site, struct session *session)
     session_set_user(session, &events, site);
     session_idle(session, session->config->root->delivery.idle_ms);
     list_add_first(&site->idle, &session->link);
+    list_add_last(&site->delivery->idle, &session->in_idle);
+    site->delivery->idle_count++;
     loop_later(&site->turn);
 }

@@ -25,4 +25,6 @@ void site_unexpect(struct site *site);
 void site_wait(struct site *site, struct job *job);       /* it is called when its turn comes: job_begin() */
 void site_closed(struct site *site);                      /* one connection less */
 void site_keep(struct site *site, struct session *session); /* nobody uses it now */
+/* Of all that nobody uses, those used longest ago, until no more than `most` are left. */
+void site_close_idle(struct delivery *delivery, unsigned most);
 void site_free(struct site *site);                        /* with its idle sessions; no job may wait */

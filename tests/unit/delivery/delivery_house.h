@@ -126,7 +126,7 @@ static inline void house_open(struct house *house, const char *more)
     AUTO(buf_done) struct buf settings = BUF_EMPTY(1u << 16);
     net_address_text(&house->server.at, text);
     net_address_text(&house->other.at, other);
-    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: ['%s'] }\ndelivery: { port: %u, ip: %s, refuse-networks: [] }\nroutes:\n"
+    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: ['%s'] }\ndelivery: { port: %u, ip: %s, refuse-networks: [], idle-connections: 2 }\nroutes:\n"
                "- { domain: gone.example, via: discard }\n- { domain: no.example, via: reject, text: Not here }\n"
                "- { domain: keep.example, via: catch }\n- { domain: other.example, via: 'smtp://%s' }\n"
                "- { domain: lmtp.example, via: 'lmtp://%s' }\n- { domain: self.example, via: 'smtp://127.0.0.1:9' }\n"

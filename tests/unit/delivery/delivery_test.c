@@ -1,5 +1,6 @@
 /* The whole room at work: a queue at one end of a channel, servers of all moods on loopback at the other. */
 #include "delivery_house.h"
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define BODY SPAN("\r\nhello\r\n")
@@ -417,6 +418,44 @@ static void routes_are_sites(void **state)
     house_close(&house);
 }
 
+static void few_connections_are_kept(void **state)
+{
+    struct house house;
+    house_open(&house, ""); /* whose settings allow two */
+    static const char *const domains[] = { "a.example", "b.example", "c.example", "d.example", "d.example" };
+    for (unsigned i = 0; i < ARRAY_LEN(domains); i++) {
+        lease(&house, i + 1, domains[i], 1, false, BODY, 0);
+        for (int turns = 0; turns < 500 && house.outcomes <= i; turns++)
+            loop_turn(house.loop, 10);
+        assert_in_range(house.delivery.idle_count, 0, 2);
+    }
+    assert_int_equal(house.outcomes, 5);
+    assert_int_equal(house.server.connections, 4); /* the last message found one */
+    for (int turns = 0; turns < 500 && house.server.quits < 2; turns++)
+        loop_turn(house.loop, 10);
+    assert_int_equal(house.server.quits, 2);
+    assert_int_equal(house.delivery.sites.n, 2);
+    house_close(&house);
+}
+
+static void no_descriptor_is_no_fault_of_the_server(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    lease(&house, 1, "a.example", 1, false, BODY, 0);
+    while (house.delivery.job_count == 0)
+        loop_turn(house.loop, 0);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 3, before.rlim_max }), 0);
+    for (int i = 0; i < 500 && house.outcomes < 1; i++)
+        loop_turn(house.loop, 10);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_non_null(strstr(buf_cstr(&house.said), "lease 1 trouble 3\n0 deferred 0 4.4.1 "));
+    assert_int_equal(house.delivery.hosts.map.n, 0);
+    house_close(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +481,8 @@ int main(void)
         cmocka_unit_test(the_next_queue_is_told_what_is_in_hand),
         cmocka_unit_test(the_next_queue_is_told_outcomes_again),
         cmocka_unit_test(routes_are_sites),
+        cmocka_unit_test(few_connections_are_kept),
+        cmocka_unit_test(no_descriptor_is_no_fault_of_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
