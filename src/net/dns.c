@@ -243,6 +243,7 @@ static enum status set_options(struct ub_ctx *context, const struct dns_settings
         { "num-queries-per-thread:", "2048" },
         { "infra-host-ttl:", "60" },          /* a resolver that was down is tried again after a minute, not after fifteen */
         { "infra-keep-probing:", "yes" },
+        { "infra-cache-min-rtt:", "400" },    /* a resolver that answers one name in no time may have to look for the next */
         { "prefetch:", "yes" },
         { "minimal-responses:", "no" },
         { "cache-max-negative-ttl:", "900" },

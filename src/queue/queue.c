@@ -176,6 +176,8 @@ static void domain_serve(struct queue *queue, struct queue_domain *domain, const
     struct queue_site *site = queue_site_ref(queue, answer->site);
     if (domain->site)
         queue_site_unref(queue, domain->site);
+    if (site && site->refs == 1)
+        site->home = domain->asked_of; /* which knows the way now */
     domain->site = site;
     domain->generation = queue->generation;
     domain->until_ms = queue->now_ms + MAX(MIN((int64_t)answer->ttl_s * TIME_SECOND_MS, TTL_MAX_MS), TIME_SECOND_MS);
@@ -207,6 +209,10 @@ static void domain_wake(struct queue *queue, struct queue_domain *domain, const 
 enum status queue_resolved(struct queue *queue, int64_t now_ms, unsigned delivery, const struct lease_resolved *answer)
 {
     queue->now_ms = MAX(queue->now_ms, now_ms);
+    if (delivery < QUEUE_DELIVERIES_MAX && queue->deliveries[delivery].asks) {
+        queue->deliveries[delivery].asks--; /* also when the domain is forgotten meanwhile */
+        queue_ask_again(queue);
+    }
     struct map_node *node = map_find(&queue->asks, answer->token, ask_is, &answer->token);
     struct queue_domain *domain = node ? CONTAINER(node, struct queue_domain, ask) : NULL;
     if (!domain || domain->asked_of != delivery)

@@ -29,6 +29,7 @@
 #include "wire/smtpd_queue.h"
 
 #define QUEUE_DELIVERIES_MAX 64
+#define QUEUE_ASKS_MAX 2000u        /* domains that one delivery process is asked about at once */
 #define QUEUE_CREDIT_MAX 100000u    /* leases that one delivery process may have or ask for */
 
 struct queue_acts {
@@ -50,6 +51,7 @@ struct queue_delivery {
     bool here;
     uint32_t credit;
     uint32_t out;                  /* leases */
+    uint32_t asks;                 /* questions to it without an answer */
     struct list leases;
 };
 
@@ -79,7 +81,7 @@ struct queue {
 
     struct queue_delivery deliveries[QUEUE_DELIVERIES_MAX];
     unsigned delivery_count;       /* highest number in use + 1 */
-    unsigned delivery_next;        /* who gets the next new site or question */
+    unsigned delivery_next;        /* who gets the next new site */
     uint32_t credit;               /* of all */
     struct queue_lease **leases;   /* by number */
     uint32_t lease_room, lease_count;
@@ -87,7 +89,7 @@ struct queue {
     uint64_t asked;                /* token of the last question */
     uint32_t generation;           /* of the routes */
     struct map asks;               /* domains being asked about, by token */
-    struct list unasked;           /* domains that nobody was there to ask about */
+    struct list unasked;           /* domains that nobody could be asked about */
 
     uint64_t recipients;           /* living */
     uint64_t by_place[QUEUE_PLACE_COUNT]; /* recipients */

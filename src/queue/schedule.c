@@ -39,43 +39,48 @@ static int64_t patience_ends(const struct queue *queue, const struct queue_share
 
 /* -- which site -- */
 
-static void ask(struct queue *queue, struct queue_domain *domain)
+/* Who may be asked: always the same about a domain, if possible, whose cache has the answer. False: nobody now. */
+static bool choose_asked(struct queue *queue, const struct queue_domain *domain, unsigned *ret)
 {
-    unsigned at = 0, tried = 0;
-    for (; tried < queue->delivery_count; tried++) {
-        at = queue->delivery_next++ % queue->delivery_count;
-        if (queue->deliveries[at].here)
-            break;
+    for (unsigned tried = 0; tried < queue->delivery_count; tried++) {
+        unsigned at = (unsigned)((domain->node.hash >> 32) + tried) % queue->delivery_count;
+        if (!queue->deliveries[at].here || queue->deliveries[at].asks >= QUEUE_ASKS_MAX)
+            continue;
+        *ret = at;
+        return true;
     }
+    return false;
+}
+
+static bool ask(struct queue *queue, struct queue_domain *domain)
+{
+    unsigned at;
     uint64_t token = queue->asked + 1;
-    if (tried >= queue->delivery_count || map_add(&queue->asks, &domain->ask, token) != STATUS_OK) {
-        if (!domain->unasked)
-            list_add_last(&queue->unasked, &domain->idle);
-        domain->unasked = true;
-        return;
-    }
+    if (!choose_asked(queue, domain, &at) || map_add(&queue->asks, &domain->ask, token) != STATUS_OK)
+        return false;
     queue->asked = token;
+    queue->deliveries[at].asks++;
     domain->asked = true;
     domain->asked_of = (uint16_t)at;
     queue->acts->resolve(queue->arg, at,
                          &(struct lease_resolve){ token, queue_domain_name(domain), queue_domain_route(domain) });
+    return true;
 }
 
 void queue_ask_again(struct queue *queue)
 {
-    struct list waiting;
-    list_init(&waiting);
-    for (struct list *link; (link = list_take_first(&queue->unasked));)
-        list_add_last(&waiting, link);
-    for (struct list *link; (link = list_take_first(&waiting));) {
+    for (struct list *link; (link = list_first(&queue->unasked));) {
         struct queue_domain *domain = CONTAINER(link, struct queue_domain, idle);
+        if (!ask(queue, domain))
+            return;
         domain->unasked = false;
-        ask(queue, domain);
+        list_remove(link);
     }
 }
 
 void queue_asks_lost(struct queue *queue, unsigned delivery)
 {
+    queue->deliveries[delivery].asks = 0;
     for (MAP_EACH(node, &queue->asks)) {
         struct queue_domain *domain = CONTAINER(node, struct queue_domain, ask);
         if (domain->asked_of != delivery)
@@ -94,8 +99,12 @@ static void resolve(struct queue *queue, struct queue_share *share)
 {
     place_set(queue, share, QUEUE_RESOLVING);
     list_add_last(&share->domain->waiting, &share->link);
-    if (!share->domain->asked && !share->domain->unasked)
-        ask(queue, share->domain);
+    struct queue_domain *domain = share->domain;
+    if (domain->asked || domain->unasked)
+        return;
+    domain->unasked = !list_is_empty(&queue->unasked) || !ask(queue, domain);
+    if (domain->unasked)
+        list_add_last(&queue->unasked, &domain->idle);
 }
 
 void queue_share_go(struct queue *queue, struct queue_share *share)

@@ -24,7 +24,7 @@ void queue_share_report(struct queue *queue, struct queue_share *share, struct q
 /* Wakes the shares that are due. */
 void queue_schedule_tick(struct queue *queue);
 
-/* Asks about domains nobody could be asked about before. */
+/* Asks about domains nobody could be asked about before, as far as there is somebody now. */
 void queue_ask_again(struct queue *queue);
 /* A delivery process has gone: its questions go to another. */
 void queue_asks_lost(struct queue *queue, unsigned delivery);

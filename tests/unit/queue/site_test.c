@@ -243,6 +243,23 @@ static void test_memory_of_a_waiting_message(void **state)
     assert_true(octets <= 250);
 }
 
+/* A crowd of new domains is not asked about at once. */
+static void test_questions_are_bounded(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    for (unsigned i = 0; i < QUEUE_ASKS_MAX + 100; i++) {
+        char recipient[64];
+        snprintf(recipient, sizeof recipient, "0x@d%u.example", i);
+        play_arrive(play, "anna", recipient);
+    }
+    assert_int_equal(play->resolve_count, QUEUE_ASKS_MAX);
+    play_resolve_all(play, "mx:one");
+    assert_int_equal(play->queue.by_place[QUEUE_RESOLVING], 0);
+    assert_int_equal(play->queue.deliveries[0].asks, 0);
+    play_free(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_home_first_then_the_others),
         cmocka_unit_test(test_a_hundred_thousand_in_linear_time),
         cmocka_unit_test(test_memory_of_a_waiting_message),
+        cmocka_unit_test(test_questions_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
