@@ -69,10 +69,8 @@ enum status queue_held(struct queue *queue, int64_t now_ms, unsigned delivery, s
     struct queue_lease *lease = queue_lease_adopt(queue, delivery, held->lease, message, site, held->recipient_count);
     if (lease)
         adopt(queue, lease, held);
-    if (lease && lease->count == 0) {
-        queue_site_back(queue, site, delivery, QUEUE_MET_NOTHING, NULL);
-        queue_lease_end(queue, lease);
-    }
+    if (lease && lease->count == 0)
+        queue_lease_over(queue, lease, QUEUE_MET_NOTHING, NULL);
     queue_site_unref(queue, site);
     return lease ? STATUS_OK : STATUS_MEMORY;
 }
@@ -99,8 +97,7 @@ enum status queue_returned(struct queue *queue, int64_t now_ms, unsigned deliver
         queue_share_unlease(queue, share);
         queue_share_go(queue, share);
     }
-    queue_site_back(queue, lease->site, delivery, QUEUE_MET_NOTHING, NULL);
-    queue_lease_end(queue, lease);
+    queue_lease_over(queue, lease, QUEUE_MET_NOTHING, NULL);
     queue_pump(queue);
     return STATUS_OK;
 }

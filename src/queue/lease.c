@@ -179,8 +179,11 @@ static void lease_begin(struct queue *queue, struct queue_lease *lease, struct q
     lease->since_ms = queue->now_ms;
     lease->count = 0;
     lease->held_as = 0;
+    lease->is_slow = false;
     struct queue_delivery *delivery = &queue->deliveries[to];
     list_add_last(&delivery->leases, &lease->link);
+    if (delivery->quick == &delivery->leases)
+        delivery->quick = &lease->link;
     delivery->out++;
 }
 
@@ -203,6 +206,26 @@ static void lease_hand_out(struct queue *queue, struct queue_lease *lease, struc
     grant(queue, lease, first, connections);
 }
 
+static void lease_end(struct queue *queue, struct queue_lease *lease)
+{
+    if (lease->message) {
+        struct queue_delivery *delivery = &queue->deliveries[lease->delivery];
+        if (delivery->quick == &lease->link)
+            delivery->quick = lease->link.next;
+        delivery->out--;
+        list_remove(&lease->link);
+    }
+    for (uint32_t i = 0; i < lease->count; i++)
+        queue_reason_unref(queue, lease->leased[i].reason);
+    if (lease->leased != lease->few)
+        free(lease->leased);
+    lease->leased = NULL;
+    lease->count = 0;
+    lease->message = NULL;
+    lease->next_free = queue->lease_free;
+    queue->lease_free = lease;
+}
+
 struct queue_lease *queue_lease_adopt(struct queue *queue, unsigned delivery, uint64_t held_as, struct queue_message *message,
                                       struct queue_site *site, uint32_t room)
 {
@@ -210,7 +233,7 @@ struct queue_lease *queue_lease_adopt(struct queue *queue, unsigned delivery, ui
     if (!lease)
         return NULL;
     if (!leased_reserve(lease, room)) {
-        queue_lease_end(queue, lease);
+        lease_end(queue, lease);
         return NULL;
     }
     lease_begin(queue, lease, message, site, delivery);
@@ -248,35 +271,51 @@ bool queue_lease_next(struct queue *queue)
     if (!lease)
         return false;
     if (!leased_reserve(lease, recipients)) {
-        queue_lease_end(queue, lease);
+        lease_end(queue, lease);
         return false;
     }
     lease_hand_out(queue, lease, lane, shares, to, connections);
     return true;
 }
 
-void queue_lease_end(struct queue *queue, struct queue_lease *lease)
+void queue_lease_over(struct queue *queue, struct queue_lease *lease, enum queue_met met, const struct queue_words *words)
 {
-    if (lease->message) {
-        queue->deliveries[lease->delivery].out--;
-        list_remove(&lease->link);
+    if (lease->is_slow)
+        queue_site_quicker(queue, lease->site);
+    queue_site_back(queue, lease->site, lease->delivery, met, words);
+    lease_end(queue, lease);
+}
+
+void queue_leases_tick(struct queue *queue)
+{
+    for (unsigned i = 0; i < queue->delivery_count; i++) {
+        struct queue_delivery *delivery = &queue->deliveries[i];
+        for (; delivery->quick != &delivery->leases; delivery->quick = delivery->quick->next) {
+            struct queue_lease *lease = CONTAINER(delivery->quick, struct queue_lease, link);
+            if (lease->since_ms + QUEUE_SLOW_MS > queue->now_ms)
+                break;
+            lease->is_slow = true;
+            queue_site_slower(queue, lease->site);
+        }
     }
-    for (uint32_t i = 0; i < lease->count; i++)
-        queue_reason_unref(queue, lease->leased[i].reason);
-    if (lease->leased != lease->few)
-        free(lease->leased);
-    lease->leased = NULL;
-    lease->count = 0;
-    lease->message = NULL;
-    lease->next_free = queue->lease_free;
-    queue->lease_free = lease;
+}
+
+int64_t queue_leases_next_ms(const struct queue *queue)
+{
+    int64_t next = INT64_MAX;
+    for (unsigned i = 0; i < queue->delivery_count; i++) {
+        const struct queue_delivery *delivery = &queue->deliveries[i];
+        if (delivery->quick != &delivery->leases)
+            next = MIN(next, CONTAINER(delivery->quick, const struct queue_lease, link)->since_ms + QUEUE_SLOW_MS);
+    }
+    return next;
 }
 
 void queue_leases_done(struct queue *queue)
 {
     for (uint32_t i = 0; i < queue->lease_count; i++) {
         if (queue->leases[i]->message)
-            queue_lease_end(queue, queue->leases[i]);
+            lease_end(queue, queue->leases[i]);
         free(queue->leases[i]);
     }
     free(queue->leases);

@@ -22,6 +22,7 @@ struct queue_lease {
     int64_t since_ms;
     uint32_t count;              /* recipients */
     uint16_t delivery;
+    bool is_slow;
     struct queue_leased *leased;
     struct queue_leased few[QUEUE_LEASED_INLINE];
 };
@@ -37,6 +38,9 @@ void queue_lease_join(struct queue *queue, struct queue_lease *lease, struct que
 struct queue_lease *queue_lease_find(const struct queue *queue, unsigned delivery, uint64_t number);
 /* The entry for that recipient, NULL: it is not in this lease. `*cursor` (0 at first) makes asking in order cheap. */
 struct queue_leased *queue_lease_entry(struct queue_lease *lease, uint32_t index, uint32_t *cursor);
-/* Over; its shares have been settled by the caller. */
-void queue_lease_end(struct queue *queue, struct queue_lease *lease);
+/* Over; its shares have been settled by the caller. `met` and `words` are what its site was like. */
+void queue_lease_over(struct queue *queue, struct queue_lease *lease, enum queue_met met, const struct queue_words *words);
+/* Those that have been out for long are counted as slow from now on. */
+void queue_leases_tick(struct queue *queue);
+int64_t queue_leases_next_ms(const struct queue *queue); /* when that is next needed; INT64_MAX: never */
 void queue_leases_done(struct queue *queue);

@@ -153,16 +153,15 @@ static void reports_send(struct queue *queue, struct outcome_reports *reports)
     }
 }
 
-/* How the site behaved, with the words of a recipient that was put off or refused. */
-static void site_learn(struct queue *queue, struct queue_lease *lease, uint8_t trouble)
+/* Over, and how the site behaved, with the words of a recipient that was put off or refused. */
+static void lease_over(struct queue *queue, struct queue_lease *lease, uint8_t trouble)
 {
     static const enum queue_met met[] = { [TROUBLE_NONE] = QUEUE_MET_GOOD, [TROUBLE_CONNECT] = QUEUE_MET_NOBODY,
                                           [TROUBLE_BUSY] = QUEUE_MET_BUSY, [TROUBLE_LOCAL] = QUEUE_MET_NOTHING };
     struct queue_words words = { 0 };
     for (uint32_t i = 0; i < lease->count && !words.text.n; i++)
         words = queue_reason_words(lease->leased[i].reason);
-    queue_site_back(queue, lease->site, lease->delivery, trouble < ARRAY_LEN(met) ? met[trouble] : QUEUE_MET_NOTHING,
-                    words.text.n ? &words : NULL);
+    queue_lease_over(queue, lease, trouble < ARRAY_LEN(met) ? met[trouble] : QUEUE_MET_NOTHING, words.text.n ? &words : NULL);
 }
 
 static void lease_settle(struct queue *queue, struct queue_lease *lease, uint8_t trouble)
@@ -175,8 +174,7 @@ static void lease_settle(struct queue *queue, struct queue_lease *lease, uint8_t
         share_settle(queue, lease, share, entries, trouble != TROUBLE_LOCAL, &reports);
         entries += count;
     }
-    site_learn(queue, lease, trouble);
-    queue_lease_end(queue, lease);
+    lease_over(queue, lease, trouble);
     reports_send(queue, &reports);
 }
 
@@ -208,6 +206,5 @@ void queue_lease_lost(struct queue *queue, struct queue_lease *lease)
             share->tries++;
         queue_share_wait(queue, share, queue->now_ms + after);
     }
-    queue_site_back(queue, lease->site, lease->delivery, QUEUE_MET_NOTHING, NULL);
-    queue_lease_end(queue, lease);
+    queue_lease_over(queue, lease, QUEUE_MET_NOTHING, NULL);
 }

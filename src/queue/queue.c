@@ -20,8 +20,12 @@ void queue_init(struct queue *queue, const struct queue_settings *settings, cons
     queue->share_slab = SLAB_OF(struct queue_share);
     queue->lane_slab = SLAB_OF(struct queue_lane);
     queue->scratch = BUF_EMPTY(SCRATCH_MAX);
-    for (unsigned i = 0; i < QUEUE_DELIVERIES_MAX; i++)
+    for (unsigned i = 0; i < QUEUE_SITE_CLASSES; i++)
+        list_init(&queue->parked[i]);
+    for (unsigned i = 0; i < QUEUE_DELIVERIES_MAX; i++) {
         list_init(&queue->deliveries[i].leases);
+        queue->deliveries[i].quick = &queue->deliveries[i].leases;
+    }
 }
 
 uint64_t queue_random(struct queue *queue)
@@ -102,6 +106,7 @@ void queue_delivery_leaving(struct queue *queue, unsigned delivery)
 
 void queue_pump(struct queue *queue)
 {
+    queue_unpark(queue);
     while (queue->credit && !queue->recovering && !queue->gathering && queue_lease_next(queue))
         ;
 }
@@ -238,6 +243,7 @@ void queue_tick(struct queue *queue, int64_t now_ms)
     queue->now_ms = MAX(queue->now_ms, now_ms);
     if (queue->recovering || queue->gathering)
         return;
+    queue_leases_tick(queue);
     queue_schedule_tick(queue);
     queue_reports_tick(queue);
     queue_pump(queue);
@@ -249,6 +255,7 @@ int64_t queue_next_ms(const struct queue *queue)
         return INT64_MAX;
     const struct heap_node *wake = heap_first(&queue->wakes), *pause = heap_first(&queue->pauses);
     int64_t next = queue->reports_again_ms;
+    next = MIN(next, queue_leases_next_ms(queue));
     if (wake)
         next = MIN(next, wake->due);
     if (pause)

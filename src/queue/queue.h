@@ -52,7 +52,8 @@ struct queue_delivery {
     uint32_t credit;
     uint32_t out;                  /* leases */
     uint32_t asks;                 /* questions to it without an answer */
-    struct list leases;
+    struct list leases;            /* the oldest first */
+    struct list *quick;            /* the first of them that is not slow yet; `leases` itself: there is none */
 };
 
 struct queue_counts {              /* since the start */
@@ -83,6 +84,8 @@ struct queue {
     unsigned delivery_count;       /* highest number in use + 1 */
     unsigned delivery_next;        /* who gets the next new site */
     uint32_t credit;               /* of all */
+    uint32_t out_of_class[QUEUE_SITE_CLASSES]; /* leases */
+    struct list parked[QUEUE_SITE_CLASSES];    /* sites whose class has no lease left */
     struct queue_lease **leases;   /* by number */
     uint32_t lease_room, lease_count;
     struct queue_lease *lease_free;

@@ -22,6 +22,9 @@ static const struct conf_directive queue_rows[] = {
     { "connections-per-site", CONF_INTEGER, AT(connections_per_site), "20", "1", "10000",
       "Most connections to the servers of one site, over all delivery processes. All domains with the same set of MX "
       "hosts are one site." },
+    { "first-connections", CONF_INTEGER, AT(first_connections), "2", "1", "10000",
+      "Connections to a site that has not taken a message yet; each that it takes allows one more, up to "
+      "connections-per-site." },
     { "messages-ahead", CONF_INTEGER, AT(messages_ahead), "4", "1", "100",
       "Messages given to a delivery process for each connection that it may have to a site, so that the connection "
       "does not stand idle between two of them." },

@@ -11,6 +11,7 @@ struct queue_settings {
     int64_t delay_notice_ms;            /* 0: never */
     int64_t recipients_per_transaction;
     int64_t connections_per_site;
+    int64_t first_connections;          /* of these, to a site that nothing is known of */
     int64_t messages_ahead;             /* leases in hand for each of these connections */
     int64_t site_pause_ms, longest_site_pause_ms;
     int64_t domains_kept;

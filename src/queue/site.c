@@ -1,14 +1,12 @@
 #include "queue/site.h"
 #include "base/hash.h"
 #include "queue/queue.h"
-#include "queue/retry.h"
 #include <assert.h>
 #include <stdlib.h>
 
 /* Recipients that an account may lease in each round; smaller is fairer, larger is quicker. */
 #define TURN_RECIPIENTS 16
 #define LINE_RECIPIENTS 4 /* the same for the lanes in a site's line */
-#define BUSY_IN_A_ROW 4u
 
 static bool site_is(const struct map_node *node, const void *key)
 {
@@ -32,7 +30,9 @@ static struct queue_site *site_new(struct queue *queue, struct span key, uint64_
     if (!site)
         return NULL;
     list_init(&site->line);
-    site->limit = (uint32_t)queue->settings->connections_per_site;
+    site->limit = (uint32_t)MIN(queue->settings->first_connections, queue->settings->connections_per_site);
+    site->class = QUEUE_SITE_NEW;
+    list_init(&site->parked);
     site->home = home_of_new_site(queue);
     site->key_octets = (uint16_t)key.n;
     if (key.n)
@@ -61,19 +61,11 @@ void queue_site_unref(struct queue *queue, struct queue_site *site)
         return;
     assert(site->out == 0 && site->waiting == 0);
     heap_remove(&queue->pauses, &site->resume);
+    list_remove(&site->parked);
     queue_reason_unref(queue, site->last);
     map_remove(&queue->sites, &site->node);
     free(site->out_of);
     free(site);
-}
-
-uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site)
-{
-    if (site->paused)
-        return 0;
-    if (site->trouble)
-        return 1; /* one goes first to see whether somebody is there again */
-    return site->limit * (uint32_t)queue->settings->messages_ahead;
 }
 
 /* -- lanes -- */
@@ -116,7 +108,7 @@ static uint32_t places_free(const struct queue *queue, const struct queue_site *
 {
     uint32_t room = queue_site_room(queue, site);
     uint32_t taken = site->out + site->turns;
-    return room > taken ? room - taken : 0;
+    return room > taken && !list_is_linked(&site->parked) ? room - taken : 0;
 }
 
 /* The lane that a free place goes to: the first that has not spent ahead. Those it passes are given something and
@@ -134,8 +126,7 @@ static struct queue_lane *line_first(struct queue_site *site)
     }
 }
 
-/* Lets lanes in from the line while there are places. */
-static void site_admit(struct queue *queue, struct queue_site *site)
+void queue_site_admit(struct queue *queue, struct queue_site *site)
 {
     uint32_t places = places_free(queue, site);
     while (places-- && !list_is_empty(&site->line)) {
@@ -199,7 +190,7 @@ enum status queue_lane_join(struct queue *queue, struct queue_site *site, struct
     if (lane->where == QUEUE_LANE_EMPTY) {
         lane->where = QUEUE_LANE_LINE;
         list_add_last(&site->line, &lane->link);
-        site_admit(queue, site);
+        queue_site_admit(queue, site);
     }
     return STATUS_OK;
 }
@@ -218,7 +209,7 @@ void queue_lane_leave(struct queue *queue, struct queue_share *share)
         lane->account->deficit = 0;
     site->refs++; /* the lane may have been its last */
     lane_free(queue, lane);
-    site_admit(queue, site);
+    queue_site_admit(queue, site);
     queue_site_unref(queue, site);
 }
 
@@ -246,9 +237,12 @@ struct queue_lane *queue_turn_next(struct queue *queue)
     while ((account = account_next(queue))) {
         struct queue_lane *lane = CONTAINER(account->lanes.next, struct queue_lane, link);
         struct queue_site *site = lane->site;
-        if (site->out < queue_site_room(queue, site))
+        bool waits = list_is_linked(&site->parked) || site->out >= queue_site_room(queue, site);
+        if (!waits && queue_class_has_room(queue, site))
             return lane;
-        lane_take_out(lane); /* the site's pace was reduced after it was let in */
+        if (!waits)
+            list_add_last(&queue->parked[site->class], &site->parked);
+        lane_take_out(lane); /* the site's pace, or its class's share, was reduced after it was let in */
         lane->where = QUEUE_LANE_LINE;
         list_add_first(&site->line, &lane->link);
     }
@@ -262,6 +256,7 @@ void queue_site_taken(struct queue *queue, struct queue_site *site, unsigned by)
     if (site->out_of && site->out_of[by] < UINT16_MAX)
         site->out_of[by]++;
     site->out++;
+    queue->out_of_class[site->class]++;
     site->refs++;
 }
 
@@ -286,94 +281,17 @@ void queue_turn_taken(struct queue *queue, struct queue_site *site, struct queue
         lane_take_out(lane);
         lane_stand_in_line(lane);
     }
-    site_admit(queue, site);
+    queue_site_admit(queue, site);
 }
 
-/* -- pace -- */
-
-static void site_pause(struct queue *queue, struct queue_site *site, const struct queue_words *words)
-{
-    site->limit = 1;
-    site->busy = 0;
-    if (site->trouble < UINT16_MAX)
-        site->trouble++;
-    const struct queue_reason *reason = words ? queue_reason_ref(queue, words) : NULL;
-    queue_reason_unref(queue, site->last);
-    site->last = reason;
-    int64_t after = queue_pause_ms(queue->settings, site->trouble, queue_random(queue));
-    site->paused = heap_set(&queue->pauses, &site->resume, queue->now_ms + after) == STATUS_OK;
-    if (site->paused && site->trouble == 1)
-        log_info(queue->log, "site-paused", LOG_SPAN("site", queue_site_key(site)), LOG_INT("ms", after),
-                 LOG_SPAN("why", words ? words->text : SPAN_NONE));
-}
-
-static void site_good(struct queue *queue, struct queue_site *site)
-{
-    if (site->trouble)
-        log_info(queue->log, "site-back", LOG_SPAN("site", queue_site_key(site)), LOG_INT("failures", site->trouble));
-    site->trouble = 0;
-    site->busy = 0;
-    if (site->limit < (uint32_t)queue->settings->connections_per_site)
-        site->limit++;
-    if (site->last) {
-        queue_reason_unref(queue, site->last);
-        site->last = NULL;
-    }
-    if (site->paused) { /* a lease from before the pause came through: somebody is there */
-        site->paused = false;
-        heap_remove(&queue->pauses, &site->resume);
-    }
-}
-
-/* The limit is halved once for as many answers as there are connections, not once for each; a site that has enough
- * of a single connection gets a pause. */
-static void site_busy(struct queue *queue, struct queue_site *site, const struct queue_words *words)
-{
-    if (site->paused || ++site->busy < MAX(site->limit, BUSY_IN_A_ROW))
-        return;
-    site->busy = 0;
-    if (site->limit > 1)
-        site->limit /= 2;
-    else
-        site_pause(queue, site, words);
-}
-
-void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from, enum queue_met met,
-                     const struct queue_words *words)
-{
-    site->out--;
-    if (site->out_of && site->out_of[from])
-        site->out_of[from]--;
-    switch (met) {
-    case QUEUE_MET_GOOD:
-        site_good(queue, site);
-        break;
-    case QUEUE_MET_BUSY:
-        site_busy(queue, site, words);
-        break;
-    case QUEUE_MET_NOBODY:
-        if (!site->paused)
-            site_pause(queue, site, words);
-        break;
-    case QUEUE_MET_NOTHING:
-        break;
-    }
-    site_admit(queue, site);
-    queue_site_unref(queue, site);
-}
-
-void queue_site_resume(struct queue *queue, struct queue_site *site)
-{
-    site->paused = false;
-    heap_remove(&queue->pauses, &site->resume);
-    site_admit(queue, site);
-}
+/* -- new settings -- */
 
 void queue_sites_retune(struct queue *queue)
 {
     for (MAP_EACH(node, &queue->sites)) {
         struct queue_site *site = CONTAINER(node, struct queue_site, node);
-        site->limit = site->trouble ? 1 : (uint32_t)queue->settings->connections_per_site;
-        site_admit(queue, site);
+        uint32_t most = (uint32_t)queue->settings->connections_per_site;
+        site->limit = site->trouble ? 1 : site->class == QUEUE_SITE_NEW ? MIN(site->limit, most) : most;
+        queue_site_admit(queue, site);
     }
 }

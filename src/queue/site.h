@@ -28,8 +28,19 @@ struct queue_lane {
     enum queue_lane_where where;
 };
 
+/* Leases are a good that silent servers could use up. What is not known to be quick has three quarters of them at
+ * most, and of these what is known to be slow or in trouble two: whoever answers always finds some. */
+enum queue_site_class {
+    QUEUE_SITE_QUICK,          /* it took the last message, and lets nobody wait */
+    QUEUE_SITE_NEW,            /* nothing came back from it yet */
+    QUEUE_SITE_SLOW,           /* a lease has been out for QUEUE_SLOW_MS, or nobody answered */
+    QUEUE_SITE_CLASSES
+};
+#define QUEUE_SLOW_MS 1000
+
 struct queue_site {
     struct map_node node;      /* by key */
+    struct list parked;        /* until its class has leases left */
     struct heap_node resume;   /* when the pause ends; in the heap only meanwhile */
     struct list line;          /* lanes that wait for a place */
     const struct queue_reason *last; /* why it is paused */
@@ -43,6 +54,10 @@ struct queue_site {
     uint16_t busy;             /* attempts in a row that it was too busy for */
     uint16_t key_octets;
     bool paused;
+    bool proven;               /* the last that was heard from it was good */
+    uint8_t class;             /* enum queue_site_class */
+    uint32_t slow;             /* leases out for QUEUE_SLOW_MS */
+    int64_t good_ms;           /* when it last took a message */
     uint16_t *out_of;          /* leases out by delivery process; NULL before the first */
     char key[];
 };
@@ -74,5 +89,14 @@ void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from
 void queue_site_resume(struct queue *queue, struct queue_site *site);
 /* Leases that it may have out now. */
 uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site);
+/* May there be another lease for a site of its class? */
+bool queue_class_has_room(const struct queue *queue, const struct queue_site *site);
+/* Lets sites back in whose class has room again. */
+void queue_unpark(struct queue *queue);
+/* Lets lanes in from the site's line while there are places. */
+void queue_site_admit(struct queue *queue, struct queue_site *site);
+/* One of its leases has become slow; a slow one ends now. */
+void queue_site_slower(struct queue *queue, struct queue_site *site);
+void queue_site_quicker(struct queue *queue, struct queue_site *site);
 /* After the settings changed. */
 void queue_sites_retune(struct queue *queue);

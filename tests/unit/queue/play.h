@@ -118,7 +118,7 @@ static UNUSED struct play *play_new(void)
     play->settings = (struct queue_settings){
         .first_retry_ms = 5 * TIME_MINUTE_MS, .longest_retry_ms = 4 * TIME_HOUR_MS, .retry_growth = 2, .jitter = 0,
         .expire_ms = 5 * TIME_DAY_MS, .delay_notice_ms = 4 * TIME_HOUR_MS, .recipients_per_transaction = 100,
-        .connections_per_site = 20, .messages_ahead = 1, .site_pause_ms = TIME_MINUTE_MS,
+        .connections_per_site = 20, .first_connections = 10000, .messages_ahead = 1, .site_pause_ms = TIME_MINUTE_MS,
         .longest_site_pause_ms = 15 * TIME_MINUTE_MS, .domains_kept = 1000, .compact = 10,
     };
     play->now = START_MS;

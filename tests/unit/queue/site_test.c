@@ -260,6 +260,70 @@ static void test_questions_are_bounded(void **state)
     play_free(play);
 }
 
+static void arrive_at(struct play *play, const char *name, unsigned sites, unsigned each)
+{
+    char recipient[64];
+    for (unsigned i = 0; i < sites * each; i++) {
+        snprintf(recipient, sizeof recipient, "0r@%s%u.example", name, i % sites);
+        play_arrive(play, "a", recipient);
+    }
+    play_resolve_all(play, NULL);
+}
+
+/* Servers that say nothing never have all leases, however many they are. */
+static void test_silent_sites_leave_room_for_others(void **state)
+{
+    struct play *play = play_new();
+    play->settings.first_connections = 2;
+    play_delivery(play, 0, 400);
+    arrive_at(play, "good", 1, 1);
+    play_deliver(play, &play->grants[0]);
+    assert_int_equal(queue_credit(&play->queue, play->now, 0, 1), STATUS_OK);
+
+    arrive_at(play, "silent", 1000, 3);
+    assert_int_equal(play->grant_count, 1 + 300); /* three quarters, two at each site */
+    assert_int_equal(play->queue.out_of_class[QUEUE_SITE_NEW], 300);
+    arrive_at(play, "good", 1, 50);
+    size_t i = 301;
+    for (; i < play->grant_count; i++)
+        play_deliver(play, &play->grants[i]);
+    assert_int_equal(i, 301 + 50);
+
+    play_until(play, play->now + QUEUE_SLOW_MS);
+    assert_int_equal(play->queue.out_of_class[QUEUE_SITE_NEW], 0);
+    assert_int_equal(play->queue.out_of_class[QUEUE_SITE_SLOW], 300);
+    assert_int_equal(queue_credit(&play->queue, play->now, 0, 50), STATUS_OK);
+    assert_int_equal(play->grant_count, i); /* the others wait although there are leases */
+    for (size_t k = 1; k < 201; k++)
+        play_outcome(play, &play->grants[k], OUTCOME_DEFERRED, TROUBLE_CONNECT, 0, "no answer");
+    assert_int_equal(queue_credit(&play->queue, play->now, 0, 200), STATUS_OK);
+    assert_int_equal(play->queue.out_of_class[QUEUE_SITE_SLOW], 100);
+    assert_int_equal(play->queue.out_of_class[QUEUE_SITE_NEW], 200); /* now some of them go */
+    play_free(play);
+}
+
+/* What a server that has become silent has in hand stays; it gets nothing more, until it answers. */
+static void test_a_silent_site_gets_no_more(void **state)
+{
+    struct play *play = play_new();
+    play->settings.connections_per_site = 10;
+    play->settings.messages_ahead = 4;
+    play_delivery(play, 0, 1000);
+    arrive_at(play, "x", 1, 1);
+    play_deliver(play, &play->grants[0]);
+    arrive_at(play, "x", 1, 5);
+    assert_int_equal(play->grant_count, 6);
+    play_until(play, play->now + QUEUE_SLOW_MS);
+    arrive_at(play, "x", 1, 100);
+    assert_int_equal(play->grant_count, 6);
+    play_deliver(play, &play->grants[1]);
+    assert_int_equal(play->grant_count, 6 + 6); /* slow, but it works: as many as it has connections */
+    for (size_t i = 2; i < 6; i++)
+        play_deliver(play, &play->grants[i]);
+    assert_int_equal(play->grant_count, 6 + 40); /* and a store for each, when none is slow */
+    play_free(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +338,8 @@ int main(void)
         cmocka_unit_test(test_a_hundred_thousand_in_linear_time),
         cmocka_unit_test(test_memory_of_a_waiting_message),
         cmocka_unit_test(test_questions_are_bounded),
+        cmocka_unit_test(test_silent_sites_leave_room_for_others),
+        cmocka_unit_test(test_a_silent_site_gets_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
