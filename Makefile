@@ -6,6 +6,7 @@
 #   make count      what one message costs, beside the budget: calls, syncs, allocations, instructions (UPDATE=1 SHOW=)
 #   make bench      goniec beside Postfix on this machine
 #   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
+#   make agree      goniec's load generator and receiver beside Postfix's own
 #   make fuzz       every fuzzer for SECONDS=30
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean
@@ -17,7 +18,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale fuzz install clean
+.PHONY: all run test count bench scale agree fuzz install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -49,6 +50,11 @@ scale:
 	packaging/packages.sh bench
 	$(MAKE) --no-print-directory all
 	/usr/bin/python3 bench/scale.py --cases $(CASES)
+
+agree:
+	packaging/packages.sh bench
+	$(MAKE) --no-print-directory all
+	/usr/bin/python3 bench/agree.py
 
 fuzz:
 	packaging/packages.sh fuzz
