@@ -248,17 +248,23 @@ static void translate_lhlo(const struct sink_session *session, struct span in)
         *(char *)in.p = 'E';
 }
 
-/* Straight from where they were written. `last`: not the very last ones, which leave together with the end of the
- * connection. */
-static void send_replies(struct sink_session *session, bool last)
+static void send_replies(struct sink_session *session)
+{
+    struct buf *out = &session->server.out;
+    if (out->n)
+        stream_write(session->stream, buf_span(out));
+    buf_clear(out);
+}
+
+/* The last replies leave in one packet with the end of the connection. */
+static void send_and_close(struct sink_session *session)
 {
     struct span out = buf_span(&session->server.out);
-    if (out.n) {
-        size_t sent = stream_send(session->stream, &out, 1, last);
-        if (sent < out.n)
-            stream_write(session->stream, span_from(out, sent));
-    }
-    buf_clear(&session->server.out);
+    size_t sent = stream_send(session->stream, &out, 1, false);
+    if (sent < out.n)
+        stream_write(session->stream, span_from(out, sent));
+    stream_close(session->stream);
+    session_free(session);
 }
 
 static void finish(struct sink_session *session)
@@ -267,11 +273,12 @@ static void finish(struct sink_session *session)
         session_free(session);
         return;
     }
-    send_replies(session, !session->want_close);
     if (session->want_close) {
-        stream_close(session->stream);
-        session_free(session);
-    } else if (session->begin_tls) {
+        send_and_close(session);
+        return;
+    }
+    send_replies(session);
+    if (session->begin_tls) {
         session->begin_tls = false;
         if (stream_start_tls_server(session->stream, session->sink->tls) != STATUS_OK) {
             drop(session);
@@ -327,7 +334,7 @@ static void on_tls(void *arg, struct stream *stream)
     }
     smtp_server_set_secured(&session->server);
     smtp_server_greet(&session->server, 0);
-    send_replies(session, true);
+    send_replies(session);
 }
 
 static void on_end(void *arg, struct stream *stream, enum status why)
@@ -359,7 +366,7 @@ static bool greet(struct sink_session *session)
     } else {
         smtp_server_greet(&session->server, 0);
     }
-    send_replies(session, true);
+    send_replies(session);
     return !session->gone;
 }
 
@@ -381,9 +388,12 @@ void sink_session_new(struct sink *sink, int fd)
     loop_timer_init(sink->loop, &session->timer, on_due);
     smtp_server_init(&session->server, &sink->settings,
                      SMTP_OFFER_AUTH | (sink->options.starttls ? SMTP_OFFER_TLS : 0u));
-    (void)!buf_reserve(&session->server.out, REPLIES_ROOM);
+    (void)!buf_reserve(&session->server.out, REPLIES_ROOM); /* once, instead of growing to it */
+    (void)!buf_reserve(stream_output(stream), REPLIES_ROOM);
     if (!greet(session))
         session_free(session);
+    else
+        stream_flush(stream); /* the greeting: do not wait for the end of the turn */
 }
 
 void sink_session_free_all(struct sink *sink)
