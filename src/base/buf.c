@@ -43,20 +43,10 @@ enum status buf_reserve(struct buf *buf, size_t n)
     return STATUS_OK;
 }
 
-enum status buf_add(struct buf *buf, struct span what)
+enum status buf_add_slowly(struct buf *buf, struct span what)
 {
     enum status status = buf_reserve(buf, what.n);
-    if (status != STATUS_OK)
-        return status;
-    if (what.n)
-        memcpy(buf->p + buf->n, what.p, what.n);
-    buf->n += what.n;
-    return STATUS_OK;
-}
-
-enum status buf_add_char(struct buf *buf, char c)
-{
-    return buf_add(buf, span_of(&c, 1));
+    return status == STATUS_OK ? buf_add(buf, what) : status;
 }
 
 enum status buf_add_str(struct buf *buf, const char *text)

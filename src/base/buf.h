@@ -25,9 +25,18 @@ static inline struct span buf_span(const struct buf *buf) { return (struct span)
 
 /* Room for `n` more octets; on OK at least that many may be written behind p[n]. */
 MUST_CHECK enum status buf_reserve(struct buf *buf, size_t n);
+enum status buf_add_slowly(struct buf *buf, struct span what); /* buf_add() where there is no room yet */
 /* FULL over the ceiling, MEMORY when there is none. */
-enum status buf_add(struct buf *buf, struct span what);
-enum status buf_add_char(struct buf *buf, char c);
+static inline enum status buf_add(struct buf *buf, struct span what)
+{
+    if (what.n > buf->room - buf->n)
+        return buf_add_slowly(buf, what);
+    if (what.n)
+        memcpy(buf->p + buf->n, what.p, what.n);
+    buf->n += what.n;
+    return STATUS_OK;
+}
+static inline enum status buf_add_char(struct buf *buf, char c) { return buf_add(buf, span_of(&c, 1)); }
 enum status buf_add_str(struct buf *buf, const char *text);
 enum status buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 enum status buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(2, 0);

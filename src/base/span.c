@@ -32,12 +32,6 @@ bool span_ends_case(struct span s, struct span with)
     return s.n >= with.n && span_eq_case(span_from(s, s.n - with.n), with);
 }
 
-size_t span_find(struct span s, char c)
-{
-    const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
-    return at ? (size_t)(at - s.p) : s.n;
-}
-
 size_t span_rfind(struct span s, char c)
 {
     const char *at = s.n ? memrchr(s.p, c, s.n) : NULL;

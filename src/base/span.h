@@ -29,7 +29,11 @@ bool span_starts_case(struct span s, struct span with);
 bool span_ends_case(struct span s, struct span with);
 
 /* Index of the first octet `c`, or `s.n`. */
-size_t span_find(struct span s, char c);
+static inline size_t span_find(struct span s, char c)
+{
+    const char *at = s.n ? (const char *)memchr(s.p, c, s.n) : NULL;
+    return at ? (size_t)(at - s.p) : s.n;
+}
 size_t span_rfind(struct span s, char c);           /* the last one, or `s.n` */
 size_t span_find_span(struct span s, struct span what);
 

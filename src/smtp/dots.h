@@ -12,6 +12,8 @@ struct smtp_dots {
     bool is_dotted; /* the dot in front was sent once already: the second time it is the body's own */
 };
 
+/* Where an LF stands that has a dot behind it; in.n: nowhere. */
+size_t smtp_dots_find(struct span in);
 void smtp_dots_init(struct smtp_dots *dots);
 /* Takes the next piece to send off the front of `in`; borrowed from it. False: `in` is used up. */
 bool smtp_dots_take(struct smtp_dots *dots, struct span *in, struct span *ret);
