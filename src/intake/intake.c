@@ -172,6 +172,19 @@ const struct span *intake_pieces(const struct intake *intake, size_t *ret_count)
     return intake->pieces;
 }
 
+void intake_drop_pieces(struct intake *intake)
+{
+    assert(intake->is_big);
+    intake->piece_count = 0;
+    buf_done(&intake->bytes);
+}
+
+size_t intake_room(const struct intake *intake)
+{
+    return intake->added.room + intake->bytes.room + intake->texts.room + intake->envelope.room + intake->packed.room +
+           intake->recipient_room * (sizeof *intake->recipients + SLOTS_PER_RECIPIENT * sizeof *intake->slots);
+}
+
 enum status intake_take(struct intake *intake, struct span octets)
 {
     assert(!intake->is_big && octets.n <= CHUNK_MAX);

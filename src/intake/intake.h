@@ -124,6 +124,10 @@ uint32_t intake_from_count(const struct intake *intake);
 struct span intake_from(const struct intake *intake, uint32_t i);
 /* What of `bytes` is sent, in order. Valid until intake_clear(). */
 const struct span *intake_pieces(const struct intake *intake, size_t *ret_count);
+/* Gives the octets of a big message back once they are in its file; there are no pieces any more. */
+void intake_drop_pieces(struct intake *intake);
+/* Octets of memory that the intake owns at present. */
+size_t intake_room(const struct intake *intake);
 /* Looks at octets of a big message that do not pass through intake_take(). */
 void intake_scan(struct intake *intake, struct span octets);
 

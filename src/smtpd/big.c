@@ -4,11 +4,12 @@
 #include "smtpd/session_priv.h"
 #include <stdlib.h>
 
-#define PIECE (256u << 10)      /* octets written at a time */
+#define PIECE (128u << 10)      /* octets written at a time */
 #define PIECE_MAX (PIECE + STREAM_READ_MAX)
 
 struct big {
     struct list link;           /* among the given up */
+    struct smtpd *smtpd;
     struct transaction *transaction; /* NULL: given up, only a piece is still being written */
     struct body_ask ask;
     struct spool_body *body;    /* NULL: the file has not come yet */
@@ -25,6 +26,7 @@ static void write_on(struct big *big);
 static void destroy(struct big *big)
 {
     list_remove(&big->link);
+    big->smtpd->big_count--;
     spool_body_free(big->body);
     buf_done(&big->writing);
     buf_done(&big->filling);
@@ -124,6 +126,11 @@ static void write_on(struct big *big)
         start(big, pieces[big->first++]);
         return;
     }
+    if (count > 0) {
+        transaction_let_go(big->transaction, big->transaction->intake.bytes.n);
+        intake_drop_pieces(&big->transaction->intake);
+        big->first = 0;
+    }
     bool enough = big->filling.n >= PIECE || (big->ended && big->filling.n > 0);
     if (enough) {
         struct buf empty = big->writing;
@@ -162,16 +169,18 @@ void big_begin(struct session *session)
         message_spoil(session, refusal.reply, refusal.code, span_str(refusal.text));
         return;
     }
-    struct big *big = calloc(1, sizeof *big);
+    struct smtpd *smtpd = session->smtpd;
+    struct big *big = smtpd->big_count < smtpd->files.bodies ? calloc(1, sizeof *big) : NULL;
     if (big) {
-        *big = (struct big){ .transaction = transaction, .ask.on_body = on_body, .writing = BUF_EMPTY(PIECE_MAX),
+        *big = (struct big){ .smtpd = smtpd, .transaction = transaction, .ask.on_body = on_body, .writing = BUF_EMPTY(PIECE_MAX),
                              .filling = BUF_EMPTY(PIECE_MAX) };
         list_init(&big->link);
         transaction->big = big;
+        smtpd->big_count++;
         stream_set_bulk(session->stream, true);
         transaction_hold(transaction, 2 * PIECE_MAX);
     }
-    if (!big || !store_body_ask(&session->smtpd->store, &big->ask))
+    if (!big || !store_body_ask(&smtpd->store, &big->ask))
         message_spoil(session, 452, STATUS_CODE(4, 3, 1), SPAN("No room for the message now; try again later"));
 }
 

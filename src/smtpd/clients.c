@@ -34,12 +34,34 @@ struct client *clients_enter(struct clients *clients, struct span octets, unsign
     return NULL;
 }
 
-void clients_leave(struct clients *clients, struct client *client)
+static void forget_unneeded(struct clients *clients, struct client *client)
 {
-    if (!client || --client->connections > 0)
+    if (client->connections > 0 || client->held > 0)
         return;
     map_remove(&clients->all, &client->node);
     free(client);
+}
+
+void clients_leave(struct clients *clients, struct client *client)
+{
+    if (!client)
+        return;
+    client->connections--;
+    forget_unneeded(clients, client);
+}
+
+void clients_hold(struct clients *clients, struct client *client, uint64_t octets)
+{
+    if (client)
+        client->held += octets;
+}
+
+void clients_let_go(struct clients *clients, struct client *client, uint64_t octets)
+{
+    if (!client || octets == 0)
+        return;
+    client->held -= octets;
+    forget_unneeded(clients, client);
 }
 
 void clients_done(struct clients *clients)

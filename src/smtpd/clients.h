@@ -1,5 +1,5 @@
-/* smtpd/clients.h -- how many connections each client has: by IPv4 address, and by the /64 of an IPv6 one, since
- * everybody has as many of those addresses as he likes. */
+/* smtpd/clients.h -- how many connections each client has, and how much memory its messages take: by IPv4 address, and by
+ * the /64 of an IPv6 one, since everybody has as many of those addresses as he likes. */
 #pragma once
 #include "base/map.h"
 #include "base/span.h"
@@ -9,6 +9,7 @@ struct client {
     unsigned char octets[8];
     uint8_t octet_count;
     unsigned connections;
+    uint64_t held;       /* octets of its messages in memory; may outlast its connections */
 };
 
 struct clients {
@@ -21,4 +22,7 @@ struct clients {
  * (0: no limit), or there is no memory. */
 struct client *clients_enter(struct clients *clients, struct span octets, unsigned most);
 void clients_leave(struct clients *clients, struct client *client); /* NULL is fine */
+/* A message of this client takes more octets, or gives some back. NULL is fine. */
+void clients_hold(struct clients *clients, struct client *client, uint64_t octets);
+void clients_let_go(struct clients *clients, struct client *client, uint64_t octets);
 void clients_done(struct clients *clients);

@@ -49,15 +49,13 @@ static void turn_away(struct door *door, int fd, const struct net_address *peer,
     close(fd);
 }
 
-/* Proxies and relay networks speak for many. */
-static bool is_counted(const struct door *door, const struct net_address *peer)
+/* Connections that this client may have; 0: any number. Relay networks speak for many. */
+static unsigned most_of(const struct door *door, const struct conf_ip *ip)
 {
-    struct conf_ip ip;
     bool relay = door->listen->service == CONF_SERVICE_RELAY;
-    if (!conf_ip_from(&peer->as.any, &ip))
-        return false;
-    return !conf_networks_have(&door->listen->proxy_from, &ip) &&
-           !(relay && conf_networks_have(&door->config->root->relay.networks, &ip));
+    if (relay && conf_networks_have(&door->config->root->relay.networks, ip))
+        return 0;
+    return (unsigned)door->config->root->smtpd.max_connections_per_address;
 }
 
 static void on_accept(void *arg, struct listener *listener, int fd, const struct net_address *peer)
@@ -66,12 +64,14 @@ static void on_accept(void *arg, struct listener *listener, int fd, const struct
     struct smtpd *smtpd = door->smtpd;
     const struct smtpd_settings *settings = &door->config->root->smtpd;
     struct client *client = NULL;
-    if (smtpd->session_count >= (unsigned)settings->max_connections) {
+    struct conf_ip ip;
+    if (smtpd->session_count >= MIN((unsigned)settings->max_connections, smtpd->files.connections)) {
         turn_away(door, fd, peer, "Too many connections");
         return;
     }
-    if (settings->max_connections_per_address > 0 && is_counted(door, peer)) {
-        client = clients_enter(&smtpd->clients, net_address_octets(peer), (unsigned)settings->max_connections_per_address);
+    /* Whom a proxy speaks for is known later. */
+    if (conf_ip_from(&peer->as.any, &ip) && !conf_networks_have(&door->listen->proxy_from, &ip)) {
+        client = clients_enter(&smtpd->clients, net_address_octets(peer), most_of(door, &ip));
         if (!client) {
             turn_away(door, fd, peer, "Too many connections from your address");
             return;

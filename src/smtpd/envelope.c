@@ -51,10 +51,9 @@ void envelope_begin(struct session *session)
 
 void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
 {
-    struct smtpd *smtpd = session->smtpd;
     char room[ADDRESS_MAX];
     struct span sender = address_canonical(&mail->from, room);
-    bool full = smtpd->held >= (uint64_t)session_settings(session)->max_memory;
+    bool full = session_is_over_memory(session);
     struct transaction *transaction = full ? NULL : transaction_begin(session);
     if (!transaction || intake_sender(&transaction->intake, sender) != STATUS_OK) {
         no_memory(session, "MAIL");
@@ -89,7 +88,7 @@ static void take_recipient(struct session *session, struct span address, struct 
 {
     /* Kept as text, in the envelope and in the announcement. */
     transaction_hold(session->transaction, RECIPIENT_OCTETS + 3 * (address.n + orcpt.n));
-    bool full = session->smtpd->held > (uint64_t)session_settings(session)->max_memory;
+    bool full = session_is_over_memory(session);
     if (!full && intake_recipient(&session->transaction->intake, address, orcpt, notify) == STATUS_OK)
         smtp_server_accept(&session->server);
     else

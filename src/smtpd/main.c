@@ -3,6 +3,7 @@
 #include "smtpd/smtpd.h"
 #include "wire/process.h"
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DOORS_WAIT_MS 10000 /* how long the first opening waits for queue and directory */
@@ -211,11 +212,13 @@ static void role_init(struct role_state *state)
 {
     static const struct store_events store_events = { on_begun, on_ending, on_ended, on_idle };
     struct smtpd *smtpd = &state->smtpd;
+    struct rlimit files;
+    smtpd->files = smtpd_files_of(getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024);
     smtpd->loop = state->process.loop;
     smtpd->log = &state->process.log;
     list_init(&smtpd->configs);
     list_init(&smtpd->sessions);
-    list_init(&smtpd->spare);
+    transactions_init(smtpd);
     list_init(&smtpd->given_up);
     list_init(&state->waiting_doors);
     doors_init(&state->doors);

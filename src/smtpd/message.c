@@ -45,7 +45,7 @@ void message_on_body(struct session *session, struct span octets)
         return;
     }
     transaction_hold(transaction, octets.n);
-    if (session->smtpd->held > (uint64_t)session_settings(session)->max_memory) {
+    if (session_is_over_memory(session)) {
         out_of_memory(session);
         return;
     }

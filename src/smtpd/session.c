@@ -79,6 +79,7 @@ static void session_free(struct session *session)
     smtpd_config_unref(session->config);
     free(session->account);
     free(session);
+    transactions_tidy_later(smtpd);
     smtpd->on_session_end(smtpd);
 }
 
@@ -388,8 +389,8 @@ static void open_door(struct session *session, bool input)
 /* The proxy was not counted at the door; whom it speaks for is. False: it is one too many. */
 static bool count_proxied(struct session *session, const struct net_address *peer)
 {
-    unsigned most = (unsigned)session_settings(session)->max_connections_per_address;
-    if (most == 0 || session->trusted || !session->has_ip)
+    unsigned most = session->trusted ? 0 : (unsigned)session_settings(session)->max_connections_per_address;
+    if (!session->has_ip)
         return true;
     session->client = clients_enter(&session->smtpd->clients, net_address_octets(peer), most);
     if (session->client)

@@ -10,6 +10,7 @@
 #include "smtpd/asking.h"
 #include "smtpd/clients.h"
 #include "smtpd/config.h"
+#include "smtpd/files.h"
 #include "smtpd/store.h"
 
 /* What all sessions of the process share. */
@@ -24,8 +25,12 @@ struct smtpd {
     struct list sessions;
     unsigned session_count;
     struct list spare;            /* struct transaction, used before: their memory is kept */
-    unsigned spare_count;
+    unsigned spare_count, spare_least; /* least: since the last time that they were tidied */
+    uint64_t spare_octets;
+    struct loop_timer tidy;       /* runs only while there may be something to give back */
     struct list given_up;         /* struct big: large messages of which a piece is still being written */
+    struct smtpd_files files;
+    unsigned big_count;           /* large messages on their way */
     uint64_t held;                /* octets of messages in memory */
     unsigned storing;             /* messages on their way to the disk */
     bool draining;
@@ -42,5 +47,8 @@ void sessions_free(struct smtpd *smtpd); /* at once */
 /* The queue died: large messages whose body files it owned cannot be taken any more. Before the log is freed, and after. */
 void sessions_lose_bodies(struct smtpd *smtpd);
 void bigs_forget(struct smtpd *smtpd);
+void transactions_init(struct smtpd *smtpd);
+/* Memory became free that is soon given back to the system, should nobody need it before. */
+void transactions_tidy_later(struct smtpd *smtpd);
 /* Frees what was kept for the next messages. */
 void transactions_done(struct smtpd *smtpd);

@@ -20,6 +20,7 @@ struct transaction {
     unsigned waiting_notify;
     uint64_t id;
     int64_t began_ms, data_ms;    /* MAIL, DATA */
+    struct client *client;        /* whose memory it is; stays while anything is held */
     uint64_t held;                /* octets counted in smtpd->held */
     enum smtp_ret ret;
     bool utf8, body_8bit;
@@ -108,6 +109,9 @@ void message_spoil(struct session *session, unsigned code, struct status_code st
 struct transaction *transaction_begin(struct session *session);
 void transaction_end(struct transaction *transaction);
 void transaction_hold(struct transaction *transaction, uint64_t octets); /* counts them */
+void transaction_let_go(struct transaction *transaction, uint64_t octets); /* some of those counted before */
+/* Too much mail is on its way, altogether or from this client. */
+bool session_is_over_memory(const struct session *session);
 
 /* big.c: large messages. */
 void big_begin(struct session *session);                       /* intake_take() said FULL */

@@ -20,12 +20,14 @@ static const struct conf_directive rows[] = {
     { "max-hops", CONF_INTEGER, AT(max_hops), "50", "5", "1000",
       "Received fields of a message; one with more is in a loop and refused (RFC 5321 section 6.3)." },
     { "max-connections", CONF_INTEGER, AT(max_connections), "10000", "1", "1000000",
-      "Sessions at a time in each process. Others are told to come back later." },
+      "Sessions at a time in each process. Others are told to come back later. Each needs a descriptor: where the system "
+      "allows too few (LimitNOFILE), fewer are taken, and the event log says so at the start." },
     { "max-connections-per-address", CONF_INTEGER, AT(max_connections_per_address), "100", "0", "1000000",
       "Sessions at a time from one client (IPv6: from one /64) in each process. Relay networks are not counted, nor "
       "listed proxies, but those whom they speak for are.", .zero = "unlimited" },
     { "max-memory", CONF_SIZE, AT(max_memory), "256MiB", "1MiB", "1TiB",
-      "Octets of messages on their way in that each process holds in memory; over it new ones are put off with 452." },
+      "Octets of messages on their way in that each process holds in memory. A client has at most as much of it as is "
+      "still free, so one alone half; what is over that is put off with 452." },
     { "idle", CONF_TIME_MS, AT(idle_ms), "5min", "1s", "1h",
       "How long a silent client is kept (RFC 5321 section 4.5.3.2.7 asks for five minutes)." },
     { "transaction", CONF_TIME_MS, AT(transaction_ms), "30min", "1s", "1d",

@@ -149,6 +149,7 @@ void reload_start(struct supervisor *supervisor, reload_done_fn *on_done, void *
     conf_faults_init(&faults, supervisor->path);
     if (prepare(supervisor, &plan, &doors, &faults) && (supervisor->reload = reload_new(supervisor, on_done, arg))) {
         warn_processes(supervisor, plan);
+        limits_tell(supervisor, plan);
         supervisor->plan = plan;
         supervisor->doors = doors;
         tell_all(supervisor);

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -187,16 +186,6 @@ static bool start_children(struct supervisor *supervisor, struct conf_faults *fa
     return true;
 }
 
-/* Each connection is a descriptor; take what the system allows. */
-static void raise_limits(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
 static bool watch_signals(struct supervisor *supervisor)
 {
     static const int signals[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM };
@@ -226,6 +215,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     if (!supervisor->plan)
         return false;
     const struct root_settings *settings = supervisor->plan->settings;
+    limits_raise(supervisor->plan);
     unsigned processes = MIN(plan_processes(settings->smtpd.processes), CHILDREN_MAX / 2u);
     if (!folders_make(supervisor->plan, faults) || (supervisor->lock_fd = folders_lock(supervisor->plan, faults)) < 0 ||
         (supervisor->log_fd = folders_log(supervisor->plan, faults)) < 0)
@@ -235,6 +225,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     /* From here on a signal waits for the loop: a stop in the middle of the start is a stop, too. */
     if (!open_loop(supervisor, faults) || !plan_self_sign(supervisor->plan, faults, &made))
         return false;
+    limits_tell(supervisor, supervisor->plan);
     if (settings->common.tls.certificates.n == 0)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
                     LOG_STR("why", "no certificate is configured (tls.certificates); clients will warn or refuse"));
@@ -276,7 +267,6 @@ int supervisor_run(const char *path)
     supervisor->lock_fd = supervisor->log_fd = -1;
     log_init(&supervisor->log, -1, role_name(ROLE_SUPERVISOR), LOG_INFO);
     notify_init();
-    raise_limits();
     process_keep_secrets();
     umask(0027);
     conf_faults_init(&faults, path);

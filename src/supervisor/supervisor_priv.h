@@ -1,12 +1,13 @@
 /* supervisor/supervisor_priv.h -- the supervisor's state, shared by the files that keep it.
  *
  * supervisor.c starts, stops and hears signals; child.c keeps one process; reload.c changes the settings under way;
- * control.c is the socket.
+ * control.c is the socket; limits.c the descriptors.
  */
 #pragma once
 #include "base/log.h"
 #include "supervisor/doors.h"
 #include "supervisor/folders.h"
+#include "supervisor/plan.h"
 #include "supervisor/supervisor.h"
 
 #define CHILDREN_MAX 256
@@ -74,6 +75,10 @@ void supervisor_child_ready(struct child *child);
 void supervisor_child_failed(struct child *child, struct span why); /* it said so */
 void supervisor_child_gone(struct child *child);                    /* and is not started again */
 void supervisor_stop(struct supervisor *supervisor);                /* the second time: at once */
+
+/* --- limits.c --- */
+void limits_raise(const struct plan *plan);  /* descriptors, as far as the system lets us */
+void limits_tell(struct supervisor *supervisor, const struct plan *plan); /* warns when they are too few for the settings */
 
 /* --- reload.c --- */
 /* Calls `on_done` (maybe at once) with an empty text when everything holds, or with what is wrong. While the server

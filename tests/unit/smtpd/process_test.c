@@ -369,6 +369,49 @@ static void test_recipients_memory(void **state)
     house_end(&house);
 }
 
+#define MUCH 400000u
+
+/* All of a message but its end; `answer` is the server's to this piece. */
+static void give_much(struct guest *guest, struct house *house, const char *answer)
+{
+    AUTO(buf_done) struct buf line = BUF_EMPTY(200);
+    buf_printf(&line, "BDAT %u\r\n", MUCH);
+    guest_talks(guest, house, "MAIL FROM:<a@b.example>\r\nRCPT TO:<postmaster>\r\n", "250 2.1.5 ");
+    guest_says(guest, buf_cstr(&line));
+    buf_clear(&line);
+    buf_printf(&line, "%098d\r\n", 0);
+    for (size_t n = 0; n < MUCH; n += line.n)
+        stream_write(guest->stream, buf_span(&line));
+    guest_talks(guest, house, "", answer);
+}
+
+/* One client cannot fill max-memory: what it holds is at most what is left for others. */
+static void test_shared_memory(void **state)
+{
+    enum { FIT = 5 }; /* of half of 4 MiB */
+    static struct house house;
+    struct guest guests[FIT + 1], other;
+    house_begin(&house, "smtpd: { max-memory: 4MiB }");
+    for (unsigned i = 0; i <= FIT; i++) {
+        relay_begin(&guests[i], &house);
+        give_much(&guests[i], &house, i < FIT ? "250 2.0.0 " : "452 4.3.1 Too much mail at a time");
+    }
+    guest_talks(&guests[FIT], &house, "RSET\r\n", "250 ");
+    guest_begin(&other, &house, 3);
+    guest_talks(&other, &house, "PROXY TCP4 203.0.113.9 192.0.2.1 4242 25\r\n", "220 ");
+    guest_talks(&other, &house, "EHLO b.example\r\n", "250 HELP\r\n");
+    give_much(&other, &house, "250 2.0.0 ");
+    guest_talks(&other, &house, "BDAT 0 LAST\r\n", "queued as ");
+    for (unsigned i = 0; i < FIT; i++)
+        guest_talks(&guests[i], &house, "BDAT 0 LAST\r\n", "queued as ");
+    give_much(&guests[FIT], &house, "250 2.0.0 "); /* there is room again */
+    guest_talks(&guests[FIT], &house, "BDAT 0 LAST\r\n", "queued as ");
+    for (unsigned i = 0; i <= FIT; i++)
+        guest_end(&guests[i]);
+    guest_end(&other);
+    house_end(&house);
+}
+
 /* The queue dies while directory is asked about the author of a large message: the next question is a new one. */
 static void test_queue_dies_at_author(void **state)
 {
@@ -544,7 +587,7 @@ int main(void)
         cmocka_unit_test(test_login_before_tls), cmocka_unit_test(test_transaction_time),
         cmocka_unit_test(test_half_close), cmocka_unit_test(test_queue_wait),
         cmocka_unit_test(test_proxy_limit), cmocka_unit_test(test_login_at_relay), cmocka_unit_test(test_dripping),
-        cmocka_unit_test(test_recipients_memory), cmocka_unit_test(test_queue_dies_at_author),
+        cmocka_unit_test(test_recipients_memory), cmocka_unit_test(test_shared_memory), cmocka_unit_test(test_queue_dies_at_author),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
