@@ -366,12 +366,12 @@ static void next_message(struct load_session *session)
 /* A line of a reply; true when it was the last. */
 static bool read_line(struct load_session *session, struct span line, int *code)
 {
-    uint64_t number;
     if (line.n && line.p[line.n - 1] == '\r')
         line.n--;
     if (session->step == STEP_EHLO && line.n > 4 && span_eq_case(span_from(line, 4), SPAN("PIPELINING")))
         session->pipelining = !session->load->options.no_pipelining;
-    *code = line.n >= 3 && span_u64(span_head(line, 3), 999, &number) ? (int)number : 0;
+    bool digits = line.n >= 3 && ascii_digit(line.p[0]) && ascii_digit(line.p[1]) && ascii_digit(line.p[2]);
+    *code = digits ? (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + line.p[2] - '0' : 0;
     return line.n < 4 || line.p[3] != '-';
 }
 

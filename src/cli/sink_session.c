@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LOOK_AT 1024        /* octets of a message seen at once until its load id is found */
+#define LOOK_AT 512         /* octets of a message seen at once until its load id is found */
 #define MESSAGE_ROOM 16384  /* a buffer up to this size is kept for the connection's next message */
 #define REPLIES_ROOM 512
 
