@@ -46,6 +46,7 @@ static void give_credits(struct loop_task *task)
 {
     struct delivery *delivery = CONTAINER(task, struct delivery, give);
     site_close_idle(delivery, (unsigned)delivery->config->root->delivery.idle_most);
+    job_give_up_oldest(delivery, (unsigned)delivery->config->root->delivery.leases / 2);
     if (delivery->queue && (delivery->owed > 0 || delivery->greets) && !delivery->is_draining) {
         struct lease_credit credit = { delivery->owed };
         lease_credit_put(channel_begin(delivery->queue, LEASE_CREDIT), &credit);
@@ -61,6 +62,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
 {
     *delivery = (struct delivery){ .loop = loop, .log = log, .config = config };
     list_init(&delivery->jobs);
+    list_init(&delivery->opening);
     list_init(&delivery->questions);
     list_init(&delivery->checks);
     list_init(&delivery->told);

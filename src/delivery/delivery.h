@@ -25,6 +25,8 @@ struct delivery {
     struct hosts hosts;          /* addresses that gave trouble */
     struct places places;        /* descriptors of segments and bodies */
     struct list jobs;            /* every struct job */
+    struct list opening;         /* of these, the ones that have no connection yet though it is their turn; the oldest first */
+    unsigned opening_count;
     struct list questions;       /* every struct question */
     struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
     struct list checks;          /* what the readers have in hand: job_check.c */

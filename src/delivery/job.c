@@ -9,6 +9,7 @@ void job_drop(struct job *job)
     struct delivery *delivery = job->delivery;
     job_way_free(job);
     job_check_forget(job);
+    job_opened(job);
     session_free(job->session);
     if (list_is_linked(&job->in_site))
         list_remove(&job->in_site);
@@ -224,6 +225,7 @@ void job_begin(struct job *job, struct session *kept)
 {
     job->has_place = true;
     if (!kept) {
+        job_opens(job);
         job_way_next(job);
         return;
     }
@@ -237,6 +239,7 @@ static void on_ready(void *arg, struct session *session)
 {
     struct job *job = arg;
     job->came_up = true;
+    job_opened(job);
     hosts_good(&job->delivery->hosts, &session->target.address);
     send_rest(job);
 }
@@ -373,6 +376,7 @@ static struct job *job_make(struct delivery *delivery, const struct lease_grant 
     job->delivery = delivery;
     job->config = delivery_config_ref(delivery->config);
     list_init(&job->in_site);
+    list_init(&job->in_opening);
     list_init(&job->link);
     list_add_last(&delivery->jobs, &job->link);
     delivery->job_count++;
@@ -399,7 +403,7 @@ static struct job *job_make(struct delivery *delivery, const struct lease_grant 
     return job;
 }
 
-static void give_back_whole(struct delivery *delivery, uint64_t lease)
+void job_give_back(struct delivery *delivery, uint64_t lease)
 {
     if (!delivery->queue)
         return;
@@ -417,7 +421,7 @@ void job_let_go(struct job *job)
         end_with_session(job);
         return;
     }
-    give_back_whole(job->delivery, job->lease);
+    job_give_back(job->delivery, job->lease);
     job_drop(job);
 }
 
@@ -441,7 +445,7 @@ static void give_back(struct delivery *delivery, const struct lease_grant *grant
 void job_new(struct delivery *delivery, const struct lease_grant *grant)
 {
     if (delivery->is_draining) { /* it crossed our word that we leave */
-        give_back_whole(delivery, grant->lease);
+        job_give_back(delivery, grant->lease);
         return;
     }
     struct job *job = grant->recipient_count ? job_make(delivery, grant) : NULL;

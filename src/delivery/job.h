@@ -15,6 +15,8 @@ struct job_recipient {
 struct job {
     struct list link;          /* in delivery->jobs */
     struct list in_site;       /* in site->waiting */
+    struct list in_opening;    /* in delivery->opening */
+    int64_t waits_ms, opens_ms; /* since when it is there */
     struct delivery *delivery;
     struct delivery_config *config;
     struct site *site;
@@ -67,5 +69,14 @@ void job_begin(struct job *job, struct session *kept);
 bool job_is_in_hand(const struct job *job);
 /* Before the end of the process: goes back to the queue, unless a server is taking it. */
 void job_let_go(struct job *job);
+/* The queue has it again, as if it had not given it. */
+void job_give_back(struct delivery *delivery, uint64_t lease);
+/* Gives back the jobs that have been waiting for a connection to the site since then or longer: while nobody answers
+ * there, others can use their places. */
+void job_return_waiting(struct site *site, int64_t since_ms);
+/* While more than `most` jobs have no connection yet, those that have waited longest are put off, but none that has
+ * waited less than JOB_PATIENCE_MS. */
+#define JOB_PATIENCE_MS 5000
+void job_give_up_oldest(struct delivery *delivery, unsigned most);
 /* Forgets the job without a word to the queue. */
 void job_drop(struct job *job);

@@ -94,5 +94,7 @@ void job_end(struct job *job)
         (void)channel_end(delivery->queue); /* a dead channel tells in on_closed */
     }
     delivery->owed++;
+    if (job->trouble == TROUBLE_CONNECT && job->site) /* behind the outcome, by which the queue knows better */
+        job_return_waiting(job->site, INT64_MAX);
     job_drop(job);
 }

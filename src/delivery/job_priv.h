@@ -15,6 +15,10 @@ void job_check_forget(struct job *job);
 void job_checks_free(struct delivery *delivery); /* after the jobs */
 void job_checked(struct job *job, enum status status);
 
+/* job_patience.c */
+void job_opens(struct job *job);     /* it looks for a server and opens a connection from now on, */
+void job_opened(struct job *job);    /* and has one, or needs none any more */
+
 /* job_outcome.c */
 void job_settle(struct job *job, uint32_t i, uint8_t result, const struct smtp_client_result *word);
 void job_settle_rest(struct job *job, uint8_t result, int code, struct status_code enhanced, struct span text);

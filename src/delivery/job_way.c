@@ -19,7 +19,7 @@ struct way {
     char host[DNS_NAME_MAX];    /* of the addresses */
     struct net_address addresses[HOPS_ADDRESSES_MAX];
     unsigned address_count, address;
-    struct target later[HOPS_ADDRESSES_MAX];
+    struct target *later;       /* NULL until there is one */
     unsigned later_count, later_at;
 };
 
@@ -142,6 +142,18 @@ static void note_refused(struct job *job, const struct net_address *address)
     job_note(job, true, 0, STATUS_CODE(5, 4, 4), span_str(text));
 }
 
+static bool keep_for_later(struct way *way, const struct net_address *address)
+{
+    if (!way->later)
+        way->later = calloc(HOPS_ADDRESSES_MAX, sizeof *way->later);
+    if (!way->later || way->later_count == HOPS_ADDRESSES_MAX)
+        return false;
+    struct target *later = &way->later[way->later_count++];
+    later->address = *address;
+    memcpy(later->host, way->host, sizeof later->host);
+    return true;
+}
+
 /* Takes the next address at once, if there is one. */
 static bool take_address(struct way *way)
 {
@@ -154,11 +166,7 @@ static bool take_address(struct way *way)
         } else if (is_refused(job, address)) {
             if (job->tried == 0 && way->later_count == 0) /* one that answered "later" is worth waiting for */
                 note_refused(job, address);
-        } else if (hosts_is_failed(&job->delivery->hosts, address, now_ms) && way->later_count < HOPS_ADDRESSES_MAX) {
-            struct target *later = &way->later[way->later_count++];
-            later->address = *address;
-            memcpy(later->host, way->host, sizeof later->host);
-        } else {
+        } else if (!hosts_is_failed(&job->delivery->hosts, address, now_ms) || !keep_for_later(way, address)) {
             job->trying = *address;
             memcpy(job->host, way->host, sizeof job->host);
             return true;
@@ -226,6 +234,7 @@ void job_way_free(struct job *job)
     loop_task_cancel(&way->next);
     hops_cancel(way->query);
     hops_free(&way->hops);
+    free(way->later);
     free(way);
     job->way = NULL;
 }

@@ -6,8 +6,9 @@ static const char *const tls_words[] = { "auto", "none", "opportunistic", "requi
 
 static const struct conf_directive rows[] = {
     { "processes", CONF_INTEGER, AT(processes), "auto", "0", "64", "Delivery processes; auto: one per core.", .zero = "auto" },
-    { "leases", CONF_INTEGER, AT(leases), "2000", "1", "100000",
-      "Messages that one delivery process has in hand at most." },
+    { "leases", CONF_INTEGER, AT(leases), "5000", "1", "100000",
+      "Messages that one delivery process has in hand at most, and connections that it uses. When half of them wait for "
+      "servers that say nothing, those that have waited longest, and five seconds at least, are tried later." },
     { "port", CONF_INTEGER, AT(port), "25", "1", "65535", "Port of the servers that MX records name." },
     { "messages-per-connection", CONF_INTEGER, AT(messages_per_connection), "100", "1", "1000000",
       "After so many messages a connection is closed. A server that names less (LIMITS, RFC 9422) is obeyed." },

@@ -46,6 +46,17 @@ static void give_turns(struct loop_task *task)
         site_free(site);
 }
 
+/* Long enough to be no matter of a moment; the queue gives them again, when there is use for them. */
+#define WAIT_MS 2000
+
+static void on_patience(struct loop_timer *timer)
+{
+    struct site *site = CONTAINER(timer, struct site, patience);
+    job_return_waiting(site, loop_now_ms(site->delivery->loop) - WAIT_MS);
+    if (!list_is_empty(&site->waiting))
+        loop_timer_set(timer, WAIT_MS);
+}
+
 struct site *site_get(struct delivery *delivery, struct span key)
 {
     uint64_t hash = hash_bytes(key);
@@ -62,6 +73,7 @@ struct site *site_get(struct delivery *delivery, struct span key)
     list_init(&site->idle);
     list_init(&site->waiting);
     loop_task_init(delivery->loop, &site->turn, give_turns);
+    loop_timer_init(delivery->loop, &site->patience, on_patience);
     if (map_add(&delivery->sites, &site->node, hash) == STATUS_OK)
         return site;
     free(site);
@@ -76,6 +88,7 @@ void site_free(struct site *site)
         session_free(session);
     }
     loop_task_cancel(&site->turn);
+    loop_timer_stop(&site->patience);
     map_remove(&site->delivery->sites, &site->node);
     free(site);
 }
@@ -93,6 +106,9 @@ void site_unexpect(struct site *site)
 
 void site_wait(struct site *site, struct job *job)
 {
+    job->waits_ms = loop_now_ms(site->delivery->loop);
+    if (!loop_timer_runs(&site->patience))
+        loop_timer_set(&site->patience, WAIT_MS);
     list_add_last(&site->waiting, &job->in_site);
     loop_later(&site->turn);
 }

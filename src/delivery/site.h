@@ -14,6 +14,7 @@ struct site {
     unsigned most;         /* as the queue last said */
     unsigned expected;     /* jobs that come to wait later */
     struct loop_task turn;
+    struct loop_timer patience;
     size_t key_n;
     char key[];
 };

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #define SEGMENT_OCTETS (1u << 20)
+#define LEASES 8
 
 struct house {
     struct loop *loop;
@@ -126,14 +127,14 @@ static inline void house_open(struct house *house, const char *more)
     AUTO(buf_done) struct buf settings = BUF_EMPTY(1u << 16);
     net_address_text(&house->server.at, text);
     net_address_text(&house->other.at, other);
-    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: ['%s'] }\ndelivery: { port: %u, ip: %s, refuse-networks: [], idle-connections: 2 }\nroutes:\n"
+    buf_printf(&settings, "hostname: me.example\ndns: { resolvers: ['%s'] }\ndelivery: { port: %u, ip: %s, refuse-networks: [], idle-connections: 2, leases: %d }\nroutes:\n"
                "- { domain: gone.example, via: discard }\n- { domain: no.example, via: reject, text: Not here }\n"
                "- { domain: keep.example, via: catch }\n- { domain: other.example, via: 'smtp://%s' }\n"
                "- { domain: lmtp.example, via: 'lmtp://%s' }\n- { domain: self.example, via: 'smtp://127.0.0.1:9' }\n"
                "- { domain: login.test, via: 'smtp://u:p@%s' }\n- { domain: lax.test, via: 'smtp://%s', user: u, password: p, tls: required }\n"
                "- { domain: dead.example, via: 'smtp://127.0.0.1:1' }\n- { domain: '*.example', via: 'smtp://%s' }\n"
                "listen: [ { address: '127.0.0.1:9', service: relay } ]\n%s", resolver, net_address_port(&house->server.at),
-               more[0] ? "both" : "ipv4", other, text, text, text, text, more);
+               more[0] ? "both" : "ipv4", LEASES, other, text, text, text, text, more);
     struct conf_faults faults;
     conf_faults_init(&faults, "test");
     struct delivery_config *config;

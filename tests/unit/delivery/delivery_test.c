@@ -156,7 +156,7 @@ static void leases_of_what_is_not_there_are_given_back(void **state)
     assert_int_equal(channel_end(house.queue), STATUS_OK);
     wait_for(&house, 2, "lease 5 trouble 3\n0 deferred 0 4.3.0 the queue named a segment or a body that it has not handed out\n"
              "lease 5 trouble 3\n0 failed 0 5.3.0 " DAMAGED "\n");
-    assert_int_equal(house.credits, 2000 + 2);
+    assert_int_equal(house.credits, LEASES + 2);
     free(grant);
     house_close(&house);
 }
@@ -362,7 +362,7 @@ static void the_next_queue_is_told_what_is_in_hand(void **state)
         loop_turn(house.loop, 10);
     another_queue(&house);
     assert_string_equal(buf_cstr(&house.said), "held 1 as 1 attempt 1 recipients 1 at a.example\n");
-    assert_int_equal(house.credits, 1999);
+    assert_int_equal(house.credits, LEASES - 1);
     another_queue(&house); /* which dies at once */
     assert_string_equal(buf_cstr(&house.said), "held 1 as 2 attempt 1 recipients 1 at a.example\n");
     buf_clear(&house.said);
@@ -370,7 +370,7 @@ static void the_next_queue_is_told_what_is_in_hand(void **state)
     say(house.server.last, "250 2.0.0 queued as 12");
     stream_flush(house.server.last->stream);
     wait_for(&house, 1, "lease 2 trouble 0\n0 delivered 250 2.0.0 queued as 12\n");
-    assert_int_equal(house.credits, 1999 + 1);
+    assert_int_equal(house.credits, LEASES);
     house_close(&house);
 }
 
@@ -391,7 +391,7 @@ static void the_next_queue_is_told_outcomes_again(void **state)
     another_queue(&house);
     assert_string_equal(buf_cstr(&house.said), "held 2 as 2 attempt 1 recipients 2 at a.example\nlease 2 trouble 0\n"
                         "1 failed 550 5.1.1 no such person\n0 delivered 250 2.0.0 queued as 4711\n");
-    assert_int_equal(house.credits, 2000);
+    assert_int_equal(house.credits, LEASES);
     lease_settled_put(channel_begin(house.queue, LEASE_SETTLED), &(struct lease_settled){ 1 });
     assert_int_equal(channel_end(house.queue), STATUS_OK);
     loop_turn(house.loop, 10);
@@ -456,6 +456,56 @@ static void no_descriptor_is_no_fault_of_the_server(void **state)
     house_close(&house);
 }
 
+static void what_waits_for_a_dead_server_is_given_back(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.greeting = "554 5.7.1 go away";
+    for (unsigned i = 1; i <= 4; i++)
+        lease(&house, i, "a.example", 1, false, BODY, 0);
+    for (int i = 0; i < 500 && house.credits < LEASES + 4; i++)
+        loop_turn(house.loop, 10);
+    assert_string_equal(buf_cstr(&house.said), "lease 1 trouble 1\n0 deferred 554 4.7.1 go away\n"
+                        "returned 2\nreturned 3\nreturned 4\n");
+    assert_int_equal(house.credits, LEASES + 4);
+    house_close(&house);
+}
+
+static void nobody_waits_long_behind_a_silent_server(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.greeting = "~";
+    for (unsigned i = 1; i <= 3; i++)
+        lease(&house, i, "a.example", 1, false, BODY, 0);
+    for (int i = 0; i < 1000 && house.delivery.job_count != 1; i++)
+        loop_turn(house.loop, 10);
+    for (int i = 0; i < 500 && house.said.n < 22; i++)
+        loop_turn(house.loop, 10);
+    assert_string_equal(buf_cstr(&house.said), "returned 2\nreturned 3\n");
+    house_close(&house);
+}
+
+/* Of eight places half may be taken by such servers; then those go that have waited longest. */
+static void silent_servers_do_not_take_every_place(void **state)
+{
+    struct house house;
+    house_open(&house, "");
+    house.server.greeting = "~";
+    static const char *const domains[] = { "a.example", "b.example", "c.example", "d.example", "e.example", "f.example" };
+    for (unsigned i = 0; i < ARRAY_LEN(domains); i++)
+        lease(&house, i + 1, domains[i], 1, false, BODY, 0);
+    for (int i = 0; i < 2000 && house.outcomes < 2; i++)
+        loop_turn(house.loop, 10);
+    loop_turn(house.loop, 10);
+    assert_int_equal(house.outcomes, 2);
+    assert_int_equal(house.delivery.opening_count, LEASES / 2);
+    assert_non_null(strstr(buf_cstr(&house.said), "lease 1 trouble 1\n0 deferred 0 4.4.1 127.0.0.1:"));
+    assert_non_null(strstr(buf_cstr(&house.said), "lease 2 trouble 1\n"));
+    assert_non_null(strstr(buf_cstr(&house.said), "and too many other servers let us wait\n"));
+    house_close(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +532,9 @@ int main(void)
         cmocka_unit_test(the_next_queue_is_told_outcomes_again),
         cmocka_unit_test(routes_are_sites),
         cmocka_unit_test(few_connections_are_kept),
+        cmocka_unit_test(what_waits_for_a_dead_server_is_given_back),
+        cmocka_unit_test(nobody_waits_long_behind_a_silent_server),
+        cmocka_unit_test(silent_servers_do_not_take_every_place),
         cmocka_unit_test(no_descriptor_is_no_fault_of_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
