@@ -51,8 +51,8 @@ static void moved(struct compaction *compaction, struct queue_message *message, 
     if (!to)
         return;
     to->known = MAX(to->known, place->offset);
-    if (is_in_use(message))
-        return; /* leased meanwhile: the copy is forgotten, another look comes */
+    if (is_in_use(message) || checkpoints_busy(compaction->role))
+        return; /* the copy is forgotten, another look comes */
     struct queue_entry entry = { .kind = QUEUE_ENTRY_MOVED, .segment = place->segment, .offset = place->offset,
                                  .length = place->length };
     queue_journal(queue, message->id, &entry);
@@ -147,7 +147,8 @@ void compact_turn(struct queue_role *role)
         loop_task_init(role->process.loop, &compaction->step, on_step);
     }
     int64_t now = role_now(role);
-    if (now < compaction->look_ms || compaction->ids || role->draining || spool_store_is_low(role->store))
+    if (now < compaction->look_ms || compaction->ids || role->draining || spool_store_is_low(role->store) ||
+        checkpoints_busy(role))
         return;
     compaction->look_ms = now + LOOK_MS;
     struct queue_log_segment *segment = role->queue.segments.n < SEGMENTS_LEAST ? NULL : emptiest(role);

@@ -1,7 +1,7 @@
-/* queue/control_priv.h -- the operator's socket: control.c moves lines, control_work.c does what they ask,
- * control_tell.c puts messages and the queue's state into words. */
+/* queue/control_priv.h -- the operator's socket: control.c moves lines, control_work.c does what they ask, choice.c finds
+ * the messages that are meant, control_tell.c puts messages and the queue's state into words. */
 #pragma once
-#include "queue/filter.h"
+#include "queue/choice.h"
 #include "queue/role_priv.h"
 #include "wire/control.h"
 
@@ -21,9 +21,8 @@ struct control_client {
     json_t *request;             /* NULL: none */
     enum control_op op;
     struct filter filter;
+    struct choice choice;
     const char *why, *via;       /* borrowed from the request */
-    uint64_t *ids;               /* of all messages when it began, oldest first */
-    size_t at, n;
     uint64_t limit, shown, messages, recipients, busy;
 };
 

@@ -168,12 +168,6 @@ static json_t *tell_counts(const struct queue_counts *counts)
     return object;
 }
 
-static int more_waiting(const void *a, const void *b)
-{
-    const struct queue_site *x = *(const struct queue_site *const *)a, *y = *(const struct queue_site *const *)b;
-    return x->waiting < y->waiting ? 1 : x->waiting > y->waiting ? -1 : 0;
-}
-
 static json_t *tell_site(const struct queue_site *site)
 {
     json_t *object = json_object();
@@ -190,21 +184,31 @@ static json_t *tell_site(const struct queue_site *site)
     return object;
 }
 
+/* The busiest, in order: one look at each site, there may be many thousands. */
+static size_t sites_choose(const struct queue *queue, const struct queue_site *ret[SITES_SHOWN])
+{
+    size_t n = 0;
+    for (const struct map_node *node = map_first(&queue->sites); node; node = map_next(&queue->sites, node)) {
+        const struct queue_site *site = CONTAINER(node, const struct queue_site, node);
+        if (!site->waiting && !site->out && !site->trouble)
+            continue;
+        if (n == SITES_SHOWN && site->waiting <= ret[n - 1]->waiting)
+            continue;
+        size_t at = n < SITES_SHOWN ? n++ : n - 1;
+        for (; at > 0 && ret[at - 1]->waiting < site->waiting; at--)
+            ret[at] = ret[at - 1];
+        ret[at] = site;
+    }
+    return n;
+}
+
 static json_t *tell_sites(const struct queue *queue)
 {
     json_t *array = json_array();
-    size_t n = 0;
-    const struct queue_site **sites = calloc(queue->sites.n + 1, sizeof *sites);
-    for (const struct map_node *node = map_first(&queue->sites); sites && node; node = map_next(&queue->sites, node)) {
-        const struct queue_site *site = CONTAINER(node, const struct queue_site, node);
-        if (site->waiting || site->out || site->trouble)
-            sites[n++] = site;
-    }
-    if (n)
-        qsort(sites, n, sizeof *sites, more_waiting);
-    for (size_t i = 0; i < MIN(n, (size_t)SITES_SHOWN); i++)
+    const struct queue_site *sites[SITES_SHOWN];
+    size_t n = sites_choose(queue, sites);
+    for (size_t i = 0; i < n; i++)
         json_array_append_new(array, tell_site(sites[i]));
-    free(sites);
     return array;
 }
 

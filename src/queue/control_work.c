@@ -71,35 +71,14 @@ static const char *options_parse(struct control_client *client)
     return NULL;
 }
 
-static int id_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* The messages there are now; what comes later is not looked at, what goes is skipped. */
-static const char *ids_collect(struct control_client *client)
+static const char *choice_parse(struct control_client *client)
 {
-    struct queue *queue = &client->role->queue;
-    size_t room = client->filter.ids ? client->filter.id_count : queue->messages.n;
-    const char *after = json_string_value(json_object_get(client->request, "after"));
-    uint64_t begin = 0;
-    if (after && !id_parse(span_str(after), &begin))
+    const char *text = json_string_value(json_object_get(client->request, "after"));
+    uint64_t after = 0;
+    if (text && !id_parse(span_str(text), &after))
         return "\"after\" is the id of a message";
-    client->ids = malloc((room + 1) * sizeof *client->ids);
-    if (!client->ids)
-        return "out of memory";
-    if (client->filter.ids) {
-        memcpy(client->ids, client->filter.ids, room * sizeof *client->ids);
-        client->n = room;
-    } else {
-        for (MAP_EACH(node, &queue->messages)) {
-            uint64_t id = CONTAINER(node, struct queue_message, node)->id;
-            if (id > begin)
-                client->ids[client->n++] = id;
-        }
-        qsort(client->ids, client->n, sizeof *client->ids, id_order);
-    }
+    choice_begin(&client->choice, &client->role->queue, &client->filter, after, client->limit, role_now(client->role));
     return NULL;
 }
 
@@ -116,7 +95,7 @@ void control_begin(struct control_client *client, struct span line)
     if (!why && client->op != CONTROL_STATUS) {
         why = filter_parse(&client->filter, json_object_get(client->request, "filter"));
         if (!why)
-            why = ids_collect(client);
+            why = choice_parse(client);
     }
     if (!why)
         return;
@@ -128,11 +107,9 @@ void control_end(struct control_client *client)
 {
     json_decref(client->request);
     filter_done(&client->filter);
-    free(client->ids);
+    choice_done(&client->choice);
     client->request = NULL;
-    client->ids = NULL;
     client->why = client->via = NULL;
-    client->at = client->n = 0;
     client->shown = client->messages = client->recipients = client->busy = 0;
 }
 
@@ -239,7 +216,7 @@ static bool any_recipient(const struct control_client *client, const struct queu
     return false;
 }
 
-/* True: the record had to be read. */
+/* True: it was work: a record was read, or the message told or changed. */
 static bool message_do(struct control_client *client, struct queue_message *message)
 {
     bool telling = client->op == CONTROL_LIST || client->op == CONTROL_SHOW;
@@ -251,23 +228,23 @@ static bool message_do(struct control_client *client, struct queue_message *mess
     bool good = read && disk_read(client->role, message, &octets, &record, NULL) == STATUS_OK;
     const struct spool_envelope *envelope = good ? &record.envelope : NULL;
     if (!filter_sender(&client->filter, envelope) || !any_recipient(client, message, envelope))
-        return read;
+        return true;
     if (!telling) {
         message_change(client, message, envelope);
-        return read;
+        return true;
     }
     client->shown++;
     json_t *told = control_message(client->role, message, &client->filter, good ? &record : NULL,
                                    client->op == CONTROL_SHOW ? 10000 : CONTROL_LIST_RECIPIENTS);
     client_say(client, json_pack("{s:o}", "message", told));
-    return read;
+    return true;
 }
 
-static void say_end(struct control_client *client)
+static void say_end(struct control_client *client, bool more)
 {
     if (client->op == CONTROL_LIST || client->op == CONTROL_SHOW)
         client_say(client, json_pack("{s:b,s:I,s:b}", "done", 1, "shown", (json_int_t)client->shown, "more",
-                                     client->at < client->n));
+                                     more));
     else
         client_say(client, json_pack("{s:b,s:I,s:I,s:I}", "done", 1, "messages", (json_int_t)client->messages,
                                      "recipients", (json_int_t)client->recipients, "busy", (json_int_t)client->busy));
@@ -279,16 +256,25 @@ bool control_step(struct control_client *client)
         client_say(client, control_status(client->role));
         return false;
     }
-    unsigned read = 0;
-    for (unsigned looks = 0; looks < LOOKS_A_TURN && read < MESSAGES_A_TURN; looks++) {
-        if (client->at >= client->n || (client->limit && client->shown + client->messages >= client->limit)) {
-            say_end(client);
+    for (unsigned looks = 0, work = 0; looks < LOOKS_A_TURN && work < MESSAGES_A_TURN; looks++) {
+        uint64_t id;
+        enum status status = choice_next(&client->choice, &id);
+        bool enough = client->limit && client->shown + client->messages >= client->limit;
+        if (status == STATUS_AGAIN)
+            break;
+        if (status != STATUS_OK || enough) {
+            if (status == STATUS_MEMORY)
+                say_error(client, "out of memory");
+            else
+                say_end(client, status == STATUS_OK);
             queue_pump(&client->role->queue);
             return false;
         }
-        struct queue_message *message = queue_message_find(&client->role->queue, client->ids[client->at++]);
+        struct queue_message *message = queue_message_find(&client->role->queue, id);
         if (message)
-            read += message_do(client, message);
+            work += message_do(client, message);
     }
+    if (works[client->op].places)
+        queue_pump(&client->role->queue);
     return true;
 }

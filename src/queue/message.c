@@ -67,6 +67,8 @@ static void segment_enter(struct queue_log_segment *segment, struct queue_messag
     list_add_last(&segment->messages, &message->in_segment);
     segment->living++;
     segment->living_octets += message->length;
+    segment->oldest = segment->oldest ? MIN(segment->oldest, message->id) : message->id;
+    segment->newest = MAX(segment->newest, message->id);
 }
 
 static void segment_leave(struct queue *queue, struct queue_message *message)

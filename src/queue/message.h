@@ -78,8 +78,10 @@ struct queue_log_segment {
     uint32_t number;
     uint32_t size;
     uint32_t known;                 /* offset of the last record that was announced or scanned */
+    uint32_t covered;               /* the same, as the last checkpoint has it: a start scans what lies behind it */
     uint32_t living;                /* messages */
     uint64_t living_octets;
+    uint64_t oldest, newest;        /* ids: no message in it is before or behind these; 0: there was none yet */
     int writer;                     /* who appends to it; -1: nobody */
     bool sealed;                    /* nobody will append to it again */
     bool old;                       /* from before our start */

@@ -233,7 +233,7 @@ static void segment_known(struct queue_recovery *recovery, const struct queue_en
 {
     struct queue_log_segment *segment = queue_segment_find(recovery->queue, entry->segment);
     if (segment && segment->epoch == entry->epoch && entry->known < segment->size)
-        segment->known = MAX(segment->known, entry->known);
+        segment->covered = segment->known = MAX(segment->known, entry->known);
 }
 
 static enum status message_known(struct queue_recovery *recovery, uint64_t id, struct span content)

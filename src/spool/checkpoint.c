@@ -16,6 +16,9 @@ static void write_out(struct checkpoint *checkpoint, const struct spool_ops *ops
         checkpoint->status = STATUS_MEMORY;
     if (checkpoint->status == STATUS_OK && checkpoint->out.n)
         checkpoint->status = spool_pwrite_all(ops, checkpoint->fd, checkpoint->out.p, checkpoint->out.n, checkpoint->at);
+    /* Begun now, so that the sync at the end is no flood that others' commits wait behind. */
+    if (checkpoint->status == STATUS_OK && checkpoint->out.n && ops->write_out)
+        ops->write_out(ops, checkpoint->fd, checkpoint->at, (off_t)checkpoint->out.n, false);
     checkpoint->at += (uint32_t)checkpoint->out.n;
     buf_clear(&checkpoint->out);
 }
@@ -61,6 +64,7 @@ enum status spool_checkpoint_begin(struct spool_journal *journal)
     checkpoint->seed = spool_segment_seed(&segment);
     checkpoint->at = SPOOL_SEGMENT_FIRST;
     checkpoint->count = 0;
+    checkpoint->replaced = journal->octets;
     checkpoint->status = STATUS_OK;
     buf_clear(&checkpoint->out);
     return STATUS_OK;
@@ -123,7 +127,8 @@ static void on_end(struct job *job)
     buf_done(&checkpoint->out);
     if (checkpoint->status == STATUS_OK) {
         journal_release_before(journal, checkpoint->segment.sequence);
-        journal->octets = 0;
+        journal->octets -= checkpoint->replaced;
+        journal->checkpoint_octets = checkpoint->at;
     }
     checkpoint->done(checkpoint->arg, checkpoint->status);
 }

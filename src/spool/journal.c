@@ -321,3 +321,4 @@ void spool_journal_sync(struct spool_journal *journal, struct spool_sync *sync)
 bool spool_journal_is_written(const struct spool_journal *journal) { return journal->written == journal->raw.n; }
 bool spool_journal_is_synced(const struct spool_journal *journal) { return journal->synced == journal->appended; }
 uint64_t spool_journal_octets(const struct spool_journal *journal) { return journal->octets; }
+uint64_t spool_checkpoint_octets(const struct spool_journal *journal) { return journal->checkpoint_octets; }

@@ -51,7 +51,8 @@ void spool_journal_sync(struct spool_journal *journal, struct spool_sync *sync);
 bool spool_journal_is_written(const struct spool_journal *journal);
 /* Is everything that was appended synced? */
 bool spool_journal_is_synced(const struct spool_journal *journal);
-uint64_t spool_journal_octets(const struct spool_journal *journal); /* written since the last checkpoint */
+uint64_t spool_journal_octets(const struct spool_journal *journal); /* since the last checkpoint, and before our start */
+uint64_t spool_checkpoint_octets(const struct spool_journal *journal); /* of the checkpoint in force; 0: there is none */
 
 /* A checkpoint: begin, add the whole state (over several turns if it is large), end. Appends made between go to the
  * journal as ever and are replayed after it. AGAIN: one is being written already. */

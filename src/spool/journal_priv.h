@@ -19,6 +19,7 @@ struct checkpoint {
     int fd;
     uint32_t seed, at;
     uint64_t count;
+    uint64_t replaced;           /* octets of the journal that need not be read after it */
     struct spool_segment segment;
     struct buf out;
     enum status status;
@@ -50,6 +51,7 @@ struct spool_journal {
     bool leave;                  /* go on in another segment once this one is synced */
     enum status trouble;
     uint64_t octets;             /* since the last checkpoint */
+    uint64_t checkpoint_octets;  /* of the last checkpoint; 0: there is none */
 
     struct job sync_job;
     bool syncing;

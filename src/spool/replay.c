@@ -26,6 +26,8 @@ static bool on_record(void *arg, const struct spool_found *found)
     }
     struct spool_journal_record record = { found->header.kind, found->header.id, found->envelope, replay->from_checkpoint };
     replay->count++;
+    if (!replay->from_checkpoint)
+        replay->journal->octets += found->header.stride;
     replay->refused = !replay->each(replay->arg, &record);
     return !replay->refused;
 }
@@ -48,6 +50,7 @@ static enum status read_checkpoint(struct replay *replay)
     replay->from_checkpoint = false;
     if (status == STATUS_OK) {
         journal->replay_from = scan.segment.sequence;
+        journal->checkpoint_octets = scan.end;
         store_raise_sequence(journal->store, scan.segment.sequence);
     }
     if (status == STATUS_DENIED)
