@@ -76,7 +76,9 @@ def profiles(program, folder):
 def allocations(program, library):
     """How often each work asked for memory, in the order of the works."""
     environment = dict(os.environ, LD_PRELOAD=str(library))
-    done = subprocess.run([program, str(TIMES)], stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    done = subprocess.run([program, str(TIMES)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    if done.returncode != 0:
+        raise SystemExit(f"{program.name}: exit {done.returncode}\n{done.stdout}")
     return [int(line) for line in done.stdout.split()]
 
 

@@ -5,12 +5,6 @@
 
 enum { MESSAGES = 200, DOMAINS = 20, CREDIT = 2 * MESSAGES };
 
-static const struct queue_settings settings = {
-    .first_retry_ms = 5 * TIME_MINUTE_MS, .longest_retry_ms = 4 * TIME_HOUR_MS, .retry_growth = 2, .expire_ms = 5 * TIME_DAY_MS,
-    .delay_notice_ms = 4 * TIME_HOUR_MS, .recipients_per_transaction = 100, .connections_per_site = 1000, .messages_ahead = 4,
-    .site_pause_ms = TIME_MINUTE_MS, .longest_site_pause_ms = 15 * TIME_MINUTE_MS, .domains_kept = 1000, .compact = 10,
-};
-
 static struct queue queue;
 static struct log events;
 static int64_t now = INT64_C(1800000000000);
@@ -42,10 +36,20 @@ static void on_empty(void *arg, struct queue_log_segment *segment) {}
 static void on_body(void *arg, uint64_t body) {}
 static const struct queue_acts acts = { on_resolve, on_grant, on_journal, on_report, on_empty, on_body };
 
+/* The defaults, but nothing by chance. */
+static const struct queue_settings *settings(void)
+{
+    struct conf_faults faults;
+    conf_faults_init(&faults, "goniec.conf");
+    struct conf *conf = conf_parse(&queue_settings_section, SPAN("jitter: 0\n"), 0, &faults);
+    room_must(conf != NULL);
+    return conf_values(conf);
+}
+
 static void begin(void)
 {
     log_init(&events, -1, "queue", LOG_ERROR);
-    queue_init(&queue, &settings, &acts, NULL, &events, 1, now);
+    queue_init(&queue, settings(), &acts, NULL, &events, 1, now);
     queue.hostname = SPAN("mail.example.org");
     room_must(queue_segment_add(&queue, 1, 1, 1u << 30, 1) != NULL);
     queue_delivery_here(&queue, now, 0);
@@ -70,12 +74,16 @@ static void arrive(unsigned i)
 
 static void resolve_all(void)
 {
-    for (size_t i = 0; i < token_count; i++) {
-        struct lease_resolved answer = { .token = tokens[i], .result = RESOLVE_SITE, .site = span_str(domains[i]),
-                                         .ttl_s = 3600 };
+    uint64_t asked[DOMAINS];
+    char names[DOMAINS][32];
+    size_t count = token_count;
+    memcpy(asked, tokens, sizeof asked);
+    memcpy(names, domains, sizeof names);
+    token_count = 0; /* an answer may bring more questions */
+    for (size_t i = 0; i < count; i++) {
+        struct lease_resolved answer = { .token = asked[i], .result = RESOLVE_SITE, .site = span_str(names[i]), .ttl_s = 3600 };
         room_must(queue_resolved(&queue, now, 0, &answer) == STATUS_OK);
     }
-    token_count = 0;
 }
 
 static void settle(uint64_t lease, enum outcome_result result)
@@ -90,13 +98,18 @@ static void settle(uint64_t lease, enum outcome_result result)
     room_must(queue_credit(&queue, now, 0, 1) == STATUS_OK);
 }
 
-static void settle_all(enum outcome_result result)
+/* Answers what is asked and settles what is given out, until there is neither. */
+static void carry_on(enum outcome_result result)
 {
-    size_t count = granted_count;
-    room_must(count == MESSAGES);
-    granted_count = 0;
-    for (size_t i = 0; i < count; i++)
-        settle(granted[i], result);
+    uint64_t leases[CREDIT];
+    while (token_count || granted_count) {
+        size_t count = granted_count;
+        memcpy(leases, granted, count * sizeof *leases);
+        granted_count = 0;
+        for (size_t i = 0; i < count; i++)
+            settle(leases[i], result);
+        resolve_all();
+    }
 }
 
 /* Two hundred messages to twenty domains: accepted, given out, delivered. */
@@ -104,8 +117,7 @@ static void deliver(void)
 {
     for (unsigned i = 0; i < MESSAGES; i++)
         arrive(i);
-    resolve_all();
-    settle_all(OUTCOME_DELIVERED);
+    carry_on(OUTCOME_DELIVERED);
     room_must(queue.recipients == 0);
 }
 
@@ -114,12 +126,11 @@ static void retry(void)
 {
     for (unsigned i = 0; i < MESSAGES; i++)
         arrive(i);
-    resolve_all();
-    settle_all(OUTCOME_DEFERRED);
+    carry_on(OUTCOME_DEFERRED);
+    room_must(queue.recipients == MESSAGES);
     now += TIME_HOUR_MS;
     queue_tick(&queue, now);
-    resolve_all();
-    settle_all(OUTCOME_DELIVERED);
+    carry_on(OUTCOME_DELIVERED);
     room_must(queue.recipients == 0);
 }
 

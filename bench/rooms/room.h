@@ -22,10 +22,12 @@ struct room_work {
 #define ROOM_WARM 8
 
 /* Not a test of the room, but a work that fails would count for nothing. */
-static inline void room_must(bool holds)
+#define room_must(holds) ((holds) ? (void)0 : room_failed(#holds, __FILE__, __LINE__))
+
+NORETURN static inline void room_failed(const char *what, const char *file, int line)
 {
-    if (!holds)
-        abort();
+    fprintf(stderr, "%s:%d: this no longer holds: %s\n", file, line, what);
+    exit(1);
 }
 
 /* Of the preloaded library, if there is one. */
