@@ -14,6 +14,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -178,6 +179,7 @@ def main():
     parser.add_argument("--folder", help="where Postfix's queue lies (a fresh folder inside it is used)")
     parser.add_argument("--json", help="write the results to this file as well")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that Postfix is stopped
     Postfix.install()  # brings smtp-source and smtp-sink
     ours, theirs = Ours(str(pathlib.Path(arguments.goniec).resolve())), Theirs()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="goniec-agree-", dir=arguments.folder))
