@@ -50,5 +50,7 @@ void bigs_forget(struct smtpd *smtpd);
 void transactions_init(struct smtpd *smtpd);
 /* Memory became free that is soon given back to the system, should nobody need it before. */
 void transactions_tidy_later(struct smtpd *smtpd);
+/* Frees the spare ones that nobody needed since the last time, and hands back what malloc keeps. */
+void transactions_tidy(struct smtpd *smtpd);
 /* Frees what was kept for the next messages. */
 void transactions_done(struct smtpd *smtpd);

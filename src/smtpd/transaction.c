@@ -40,7 +40,8 @@ struct transaction *transaction_begin(struct session *session)
         return NULL;
     if (link) {
         smtpd->spare_octets -= intake_room(&transaction->intake);
-        smtpd->spare_least = MIN(smtpd->spare_least, --smtpd->spare_count);
+        smtpd->spare_count--;
+        smtpd->spare_least = MIN(smtpd->spare_least, smtpd->spare_count);
     }
     if (transaction->intake.inline_max != inline_max) { /* new, or from before a reload */
         intake_done(&transaction->intake);
@@ -79,10 +80,8 @@ bool session_is_over_memory(const struct session *session)
     return held > most || (session->client && session->client->held > most - held);
 }
 
-/* The spare ones that nobody needed since the last time, and what malloc keeps of sessions and messages that are gone. */
-static void on_tidy(struct loop_timer *timer)
+void transactions_tidy(struct smtpd *smtpd)
 {
-    struct smtpd *smtpd = CONTAINER(timer, struct smtpd, tidy);
     for (unsigned i = 0; i < smtpd->spare_least; i++) {
         struct transaction *transaction = CONTAINER(smtpd->spare.prev, struct transaction, link);
         smtpd->spare_octets -= intake_room(&transaction->intake);
@@ -92,6 +91,12 @@ static void on_tidy(struct loop_timer *timer)
     }
     smtpd->spare_least = smtpd->spare_count;
     memory_give_back();
+}
+
+static void on_tidy(struct loop_timer *timer)
+{
+    struct smtpd *smtpd = CONTAINER(timer, struct smtpd, tidy);
+    transactions_tidy(smtpd);
     if (smtpd->spare_count > 0)
         loop_timer_set(&smtpd->tidy, TIDY_MS);
 }
