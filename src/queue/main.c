@@ -1,4 +1,5 @@
 #include "queue/role_priv.h"
+#include "queue/settle.h"
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -165,6 +166,7 @@ static void on_drain(void *arg)
     struct queue_role *role = arg;
     role->draining = true;
     role->queue.recovering = true; /* no new leases */
+    queue_collected_tick(&role->queue, true);
     role_drain_check(role);
 }
 

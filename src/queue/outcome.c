@@ -167,6 +167,7 @@ static void lease_over(struct queue *queue, struct queue_lease *lease, uint8_t t
 static void lease_settle(struct queue *queue, struct queue_lease *lease, uint8_t trouble)
 {
     struct outcome_reports reports = { 0 };
+    uint64_t id = lease->message->id;
     const struct queue_leased *entries = lease->leased;
     for (struct list *link; (link = list_first(&lease->shares));) {
         struct queue_share *share = CONTAINER(link, struct queue_share, link);
@@ -176,6 +177,7 @@ static void lease_settle(struct queue *queue, struct queue_lease *lease, uint8_t
     }
     lease_over(queue, lease, trouble);
     reports_send(queue, &reports);
+    settle_report_complete(queue, id);
 }
 
 enum status queue_outcome(struct queue *queue, int64_t now_ms, unsigned delivery, const struct lease_outcome *outcome)

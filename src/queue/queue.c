@@ -16,6 +16,7 @@ void queue_init(struct queue *queue, const struct queue_settings *settings, cons
     list_init(&queue->idle_domains);
     list_init(&queue->unasked);
     list_init(&queue->reports_again);
+    list_init(&queue->collecting);
     queue->message_slab = SLAB_OF(struct queue_message);
     queue->share_slab = SLAB_OF(struct queue_share);
     queue->lane_slab = SLAB_OF(struct queue_lane);
@@ -255,7 +256,7 @@ int64_t queue_next_ms(const struct queue *queue)
         return INT64_MAX;
     const struct heap_node *wake = heap_first(&queue->wakes), *pause = heap_first(&queue->pauses);
     int64_t next = queue->reports_again_ms;
-    next = MIN(next, queue_leases_next_ms(queue));
+    next = MIN(next, MIN(queue_leases_next_ms(queue), queue_collected_next_ms(queue)));
     if (wake)
         next = MIN(next, wake->due);
     if (pause)
@@ -317,6 +318,7 @@ void queue_done(struct queue *queue)
     map_done(&queue->lanes);
     map_done(&queue->reasons);
     map_done(&queue->asks);
+    map_done(&queue->collected);
     heap_done(&queue->wakes);
     heap_done(&queue->pauses);
     slab_done(&queue->message_slab);

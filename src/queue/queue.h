@@ -98,6 +98,8 @@ struct queue {
     uint64_t by_place[QUEUE_PLACE_COUNT]; /* recipients */
     uint32_t reports;              /* being stored */
     struct list reports_again;     /* could not be stored */
+    struct list collecting;        /* more may join them; by look_ms */
+    struct map collected;          /* the same, by their message */
     int64_t reports_again_ms;      /* INT64_MAX: there are none */
     struct queue_counts counts;
     struct lease_grant grant;      /* scratch */

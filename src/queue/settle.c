@@ -51,11 +51,27 @@ bool settle_owes_failure(const struct queue *queue, const struct queue_message *
     return notify == 0 || (notify & NOTIFY_FAILURE);
 }
 
+bool settle_report_reserve(struct queue_report *report, uint32_t more)
+{
+    uint32_t room = report->count + more;
+    if (room <= report->room)
+        return true;
+    room = MAX(room, MIN(report->room * 2, QUEUE_REPORT_RECIPIENTS_MAX));
+    struct queue_told *told = realloc(report->told, room * sizeof *told);
+    if (!told)
+        return false;
+    report->told = told;
+    report->room = room;
+    return true;
+}
+
 struct queue_report *settle_report_new(const struct queue_message *message, enum queue_report_kind kind, uint32_t room)
 {
-    struct queue_report *report = calloc(1, sizeof *report + room * sizeof report->told[0]);
-    if (!report)
+    struct queue_report *report = calloc(1, sizeof *report);
+    if (!report || !settle_report_reserve(report, room)) {
+        free(report);
         return NULL;
+    }
     report->kind = kind;
     report->id = message->id;
     report->to_postmaster = (message->flags & QUEUE_MESSAGE_NULL_SENDER) != 0;
@@ -66,9 +82,10 @@ struct queue_report *settle_report_new(const struct queue_message *message, enum
 
 void queue_report_free(struct queue *queue, struct queue_report *report)
 {
-    list_remove(&report->link);
+    collect_leave(queue, report);
     for (uint32_t i = 0; i < report->count; i++)
         queue_reason_unref(queue, report->told[i].reason);
+    free(report->told);
     free(report);
 }
 
@@ -81,12 +98,6 @@ void settle_report_add(struct queue *queue, struct queue_report *report, struct 
 {
     queue_share_report(queue, share, report);
     list_add_last(&report->shares, &share->link);
-}
-
-void settle_report_send(struct queue *queue, struct queue_report *report)
-{
-    queue->reports++;
-    queue->acts->report(queue->arg, report);
 }
 
 void settle_log_silent(struct queue *queue, const struct queue_share *share, const char *event,
@@ -284,6 +295,7 @@ void queue_reported(struct queue *queue, int64_t now_ms, struct queue_report *re
 
 void queue_reports_tick(struct queue *queue)
 {
+    queue_collected_tick(queue, false);
     if (queue->now_ms < queue->reports_again_ms)
         return;
     queue->reports_again_ms = INT64_MAX;

@@ -21,10 +21,13 @@ struct queue_report {
     bool to_postmaster;          /* it could not be delivered and is a report itself */
     uint64_t id;                 /* the message that it tells about; a DELAYED one may be gone meanwhile */
     struct list shares;          /* those that end with it; empty for DELAYED */
-    struct list link;            /* in the queue's ring of those to be tried again */
+    struct list link;            /* in the queue's ring of those to be tried again, or of those that collect */
+    struct map_node collected;   /* by id, while it collects others: collect.c */
+    bool collects;
+    int64_t since_ms, look_ms;   /* when that began; when to see whether more may come */
     unsigned tries;
-    uint32_t count;
-    struct queue_told told[];
+    uint32_t count, room;
+    struct queue_told *told;
 };
 
 /* Its time is over. */
@@ -38,6 +41,9 @@ void queue_share_unroutable(struct queue *queue, struct queue_share *share, cons
 void queue_lease_lost(struct queue *queue, struct queue_lease *lease);
 /* A report that was owed before the restart is made again for this share (at rest). */
 void queue_owe_again(struct queue *queue, struct queue_share *share, enum queue_report_kind kind);
+/* Sends the reports that nobody more will join, or all that still collect. */
+void queue_collected_tick(struct queue *queue, bool all);
+int64_t queue_collected_next_ms(const struct queue *queue); /* INT64_MAX: never */
 /* Tries the reports again that could not be stored. */
 void queue_reports_tick(struct queue *queue);
 void queue_report_free(struct queue *queue, struct queue_report *report);

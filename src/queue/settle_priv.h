@@ -14,7 +14,13 @@ struct queue_report *settle_report_new(const struct queue_message *message, enum
 void settle_report_tell(struct queue_report *report, const struct queue_rcpt *rcpt, const struct queue_reason *reason);
 /* The share (at rest) ends with the report. */
 void settle_report_add(struct queue *queue, struct queue_report *report, struct queue_share *share);
+/* Room for so many more. False: out of memory. */
+MUST_CHECK bool settle_report_reserve(struct queue_report *report, uint32_t more);
+/* Now, or with what else of the message fails while the rest of it is on its way. */
 void settle_report_send(struct queue *queue, struct queue_report *report);
+/* Some of the message's recipients are over: sends what waited for the last of them. */
+void settle_report_complete(struct queue *queue, uint64_t id);
+void collect_leave(struct queue *queue, struct queue_report *report);
 /* A recipient is given up and nobody is told: the log at least. */
 void settle_log_silent(struct queue *queue, const struct queue_share *share, const char *event,
                        const struct queue_reason *reason);

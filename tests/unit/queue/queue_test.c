@@ -131,6 +131,55 @@ static void test_delay_notice_once_where_allowed(void **state)
     play_free(play);
 }
 
+/* Failures of one message at many sites are one report, when the last of them has answered. */
+static void test_one_report_for_many_sites(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    assert_int_equal(play_arrive_as(play, play_id(play), "a", "s@x",
+                                    (const char *const[]){ "0a@x.example", "0b@y.example", "0c@z.example", NULL }), STATUS_OK);
+    play_resolve_all(play, NULL);
+    assert_int_equal(play->grant_count, 3);
+    play_outcome(play, &play->grants[0], OUTCOME_FAILED, TROUBLE_NONE, 550, "no such user");
+    play_until(play, play->now + 10 * TIME_SECOND_MS);
+    play_outcome(play, &play->grants[1], OUTCOME_FAILED, TROUBLE_NONE, 551, "not here");
+    assert_int_equal(play->report_count, 0);
+    assert_int_equal(play->queue.by_place[QUEUE_REPORTING], 2);
+    play_deliver(play, &play->grants[2]);
+    assert_int_equal(play->report_count, 1);
+    assert_int_equal(play->reports[0]->count, 2);
+    assert_int_equal(play->reports[0]->told[1].index, 1);
+    assert_int_equal(queue_reason_words(play->reports[0]->told[1].reason).code, 551);
+    queue_reported(&play->queue, play->now, play->reports[0], STATUS_OK);
+    play->reports[0] = NULL;
+    assert_int_equal(play->queue.recipients, 0);
+    play_free(play);
+}
+
+/* But a sender does not wait for ever, nor for what was put off. */
+static void test_a_report_does_not_wait_for_ever(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(play_arrive_as(play, play_id(play), "a", "s@x",
+                                        (const char *const[]){ "0a@x.example", "0b@y.example", NULL }), STATUS_OK);
+    play_resolve_all(play, NULL);
+    for (size_t i = 0; i < 4; i++)
+        if (span_eq(span_str(play->grants[i].site), SPAN("x.example")))
+            play_outcome(play, &play->grants[i], OUTCOME_FAILED, TROUBLE_NONE, 550, "no such user");
+    assert_int_equal(play->report_count, 0);
+    for (size_t i = 0; i < 4; i++)
+        if (span_eq(span_str(play->grants[i].site), SPAN("y.example")) && play->grants[i].id == play->grants[0].id)
+            play_outcome(play, &play->grants[i], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    assert_int_equal(play->report_count, 1);
+    play_until(play, play->now + 59 * TIME_SECOND_MS);
+    assert_int_equal(play->report_count, 1);
+    play_until(play, play->now + 3 * TIME_SECOND_MS);
+    assert_int_equal(play->report_count, 2);
+    play_free(play);
+}
+
 static void test_failure_and_notify(void **state)
 {
     struct play *play = play_new();
@@ -449,6 +498,8 @@ int main(void)
         cmocka_unit_test(test_retries_grow_and_expire),
         cmocka_unit_test(test_delay_notice_once_where_allowed),
         cmocka_unit_test(test_failure_and_notify),
+        cmocka_unit_test(test_one_report_for_many_sites),
+        cmocka_unit_test(test_a_report_does_not_wait_for_ever),
         cmocka_unit_test(test_success_reports),
         cmocka_unit_test(test_no_bounce_of_a_bounce),
         cmocka_unit_test(test_mixed_outcome_splits),

@@ -115,6 +115,7 @@ static void live(struct disk *disk, struct play *play, uint64_t ids[3])
     outcomes(play, &play->grants[1], mixed);
     reports_done(play);
     play_deliver(play, &play->grants[2]);
+    reports_done(play);
     play_until(play, play->now + 5 * TIME_MINUTE_MS);
     for (size_t i = 3; i < play->grant_count; i++)
         outcomes(play, &play->grants[i], mixed);
