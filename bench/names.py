@@ -152,7 +152,7 @@ class Abroad(Goniec):
             "routes": [{"domain": "home.example", "via": f"smtp://127.0.0.1:{sink_port}", "tls": "none"}],
         })
         for name, value in self.more.items():
-            settings[name] = {**settings.get(name, {}), **value}
+            settings[name] = {**settings.get(name, {}), **value} if isinstance(value, dict) else value
         return settings
 
     def launch(self):
@@ -165,13 +165,13 @@ class Abroad(Goniec):
 
 
 class Sink:
-    """One receiver on all addresses of the loopback; take() ends it and gives what it counted."""
+    """One receiver, on all addresses unless told which (127.0.0.1 must be among them); take() ends it and gives what it counted."""
 
-    def __init__(self, goniec, folder, *options, port=None, name="sink", host="0.0.0.0"):
+    def __init__(self, goniec, folder, *options, port=None, name="sink", hosts=("0.0.0.0",)):
         self.port, self.output = port or free_port(), pathlib.Path(folder) / f"{name}.json"
         with open(self.output, "w") as output:
-            self.process = subprocess.Popen([goniec, "sink", "--quiet", "--listen", f"{host}:{self.port}", *map(str, options)],
-                                            stdout=output, stderr=sys.stderr)
+            listen = [word for host in hosts for word in ("--listen", f"{host}:{self.port}")]
+            self.process = subprocess.Popen([goniec, "sink", "--quiet", *listen, *map(str, options)], stdout=output, stderr=sys.stderr)
         wait_port(self.port, self.process)
 
     def count(self):
