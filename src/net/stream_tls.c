@@ -18,7 +18,7 @@ static enum status decrypt(struct stream *stream, char *at, size_t room, size_t 
 {
     size_t got = 0;
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && got < room) {
+    while (status == STATUS_OK && got < room && tls_session_has_input(stream->tls)) {
         size_t n = 0;
         status = tls_session_read(stream->tls, at + got, room - got, &n);
         got += n;

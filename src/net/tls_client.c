@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 /* Forward-secret ciphers first; then what old receivers still have. Nothing without encryption or authentication. */
-#define CIPHERS_TLS12 "HIGH:+kRSA:!aNULL:!eNULL:!3DES:!MD5:!PSK:!SRP"
+#define CIPHERS_TLS12                                                                                                   \
+    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:RSA+AESGCM:RSA+AES:!AESCCM:!DSS:!PSK:!SRP:!aNULL"
 
 struct kept_session {
     struct map_node node;

@@ -77,6 +77,8 @@ struct tls_session *tls_session_new_client(struct tls_client *client, const stru
 void tls_session_free(struct tls_session *session);
 /* Goes on with the handshake. OK: established. AGAIN: the peer's turn. DENIED: `failure` tells. */
 MUST_CHECK enum status tls_session_handshake(struct tls_session *session);
+/* Can there be more to read before the peer sends more? It costs less to ask than to read nothing. */
+bool tls_session_has_input(const struct tls_session *session);
 /* Decrypts from `in` behind p. AGAIN: `in` is used up. CLOSED: the peer said goodbye. DENIED. On OK `ret` > 0 octets. */
 MUST_CHECK enum status tls_session_read(struct tls_session *session, char *p, size_t room, size_t *ret);
 /* Encrypts everything to `out`. MEMORY or DENIED: give the connection up. */
