@@ -1,20 +1,13 @@
 #include "smtp/dots.h"
 
-/* By blocks, which the compiler turns into wide compares. */
 size_t smtp_dots_find(struct span in)
 {
-    enum { BLOCK = 64 };
-    size_t i = 0;
-    for (; i + BLOCK < in.n; i += BLOCK) {
-        unsigned char seen = 0;
-        for (size_t k = i; k < i + BLOCK; k++)
-            seen |= (unsigned char)((in.p[k] == '\n') & (in.p[k + 1] == '.'));
-        if (seen)
-            break;
-    }
-    for (; i + 1 < in.n; i++)
-        if (in.p[i] == '\n' && in.p[i + 1] == '.')
-            return i;
+    if (in.n < 2)
+        return in.n;
+    const char *last = in.p + in.n - 1; /* an LF there has nothing behind it */
+    for (const char *at = in.p; at < last && (at = memchr(at, '\n', (size_t)(last - at))); at++)
+        if (at[1] == '.')
+            return (size_t)(at - in.p);
     return in.n;
 }
 
