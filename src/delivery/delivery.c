@@ -1,9 +1,13 @@
 #include "delivery/delivery.h"
+#include "base/memory.h"
 #include "delivery/held.h"
 #include "delivery/job_priv.h"
 #include "delivery/resolve.h"
 #include "net/tls.h"
 #include <unistd.h>
+
+#define REST_MS 15000  /* longer than connections are kept as a rule */
+#define REST_JOBS 200u /* fewer leave nothing worth giving back */
 
 #define READERS 2
 #define READERS_WAITING 1000
@@ -54,8 +58,24 @@ static void give_credits(struct loop_task *task)
         delivery->owed = 0;
         delivery->greets = false;
     }
+    delivery->job_peak = MAX(delivery->job_peak, delivery->job_count);
+    if (delivery->job_peak >= REST_JOBS && !loop_timer_runs(&delivery->rest))
+        loop_timer_set(&delivery->rest, REST_MS);
     if (delivery->is_draining && delivery->job_count == 0 && (delivery->has_left || !delivery->queue))
         say_drained(delivery);
+}
+
+/* A crowd has gone: what it needed is the system's again. */
+static void on_rest(struct loop_timer *timer)
+{
+    struct delivery *delivery = CONTAINER(timer, struct delivery, rest);
+    if (delivery->job_count > delivery->job_peak / 4) {
+        delivery->job_peak = delivery->job_count;
+        loop_timer_set(timer, REST_MS);
+        return;
+    }
+    delivery->job_peak = 0;
+    memory_give_back();
 }
 
 void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log, struct delivery_config *config)
@@ -70,6 +90,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
     delivery->readers = workers_new(loop, READERS, READERS_WAITING);
     tls_random(&delivery->random, sizeof delivery->random);
     loop_timer_init(loop, &delivery->drain_end, on_drain_end);
+    loop_timer_init(loop, &delivery->rest, on_rest);
     loop_hook_add(loop, &delivery->give, give_credits);
 }
 
@@ -81,6 +102,7 @@ void delivery_done(struct delivery *delivery)
         channel_free(delivery->queue);
     loop_hook_remove(&delivery->give);
     loop_timer_stop(&delivery->drain_end);
+    loop_timer_stop(&delivery->rest);
     map_done(&delivery->sites);
     hosts_done(&delivery->hosts);
     delivery_config_unref(delivery->config);

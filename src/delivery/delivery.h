@@ -30,7 +30,7 @@ struct delivery {
     struct list questions;       /* every struct question */
     struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
     struct list checks;          /* what the readers have in hand: job_check.c */
-    unsigned job_count;
+    unsigned job_count, job_peak; /* job_peak: the most since we last looked whether memory can go back */
     struct list idle;            /* kept connections of all sites, the one used longest ago first */
     unsigned idle_count;
     struct list told;            /* outcomes that the queue has not confirmed: held.c */
@@ -42,7 +42,7 @@ struct delivery {
     bool is_draining, has_left;  /* has_left: no grant follows */
     struct loop_task give;       /* hook: sends the credits, and tells when nothing is left */
     uint64_t random;
-    struct loop_timer drain_end;
+    struct loop_timer drain_end, rest;
     void (*on_drained)(void *arg); /* nothing is left in hand, while draining */
     void *arg;
 };

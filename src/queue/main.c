@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "queue/role_priv.h"
 #include "queue/settle.h"
 #include <stdlib.h>
@@ -89,6 +90,8 @@ static void on_turn(struct loop_task *task)
     timer_follow(role);
     checkpoints_turn(role);
     compact_turn(role);
+    if (queue_give_back(&role->queue))
+        memory_give_back();
 }
 
 /* -- the supervisor's orders -- */

@@ -274,6 +274,22 @@ void queue_settings_changed(struct queue *queue, int64_t now_ms)
 
 /* -- the end -- */
 
+#define GIVE_BACK_OCTETS ((size_t)8 << 20) /* less is soon needed again */
+
+bool queue_give_back(struct queue *queue)
+{
+    if (queue->messages.n || queue->message_slab.octets < GIVE_BACK_OCTETS || queue->message_slab.used ||
+        queue->share_slab.used || queue->lane_slab.used || queue->wakes.n)
+        return false;
+    slab_done(&queue->message_slab);
+    slab_done(&queue->share_slab);
+    slab_done(&queue->lane_slab);
+    map_done(&queue->messages);
+    map_done(&queue->lanes);
+    heap_done(&queue->wakes);
+    return true;
+}
+
 static void reports_forget(struct queue *queue, struct queue_share *share)
 {
     struct queue_report *report = share->report;

@@ -152,6 +152,9 @@ static inline bool queue_domain_is_known(const struct queue *queue, const struct
     return domain->site && domain->until_ms > queue->now_ms && domain->generation == queue->generation;
 }
 
+/* After the last message has gone: frees what a full queue needed, when that was much. True: it did. */
+bool queue_give_back(struct queue *queue);
+
 /* For jitter only. */
 uint64_t queue_random(struct queue *queue);
 

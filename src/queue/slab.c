@@ -15,6 +15,7 @@ static bool chunk_add(struct slab *slab)
     slab->chunks = chunk;
     slab->fresh = chunk + CHUNK_HEAD;
     slab->left = CHUNK_OCTETS - CHUNK_HEAD;
+    slab->octets += CHUNK_OCTETS;
     return true;
 }
 

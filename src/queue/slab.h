@@ -1,6 +1,6 @@
 /* queue/slab.h -- many small things of one size, without malloc's header on each and without a storm of calls.
  *
- * Chunks are never given back before slab_done(): what a full queue needed once, it may need again.
+ * Chunks are given back all at once, by slab_done(): while anything lives, what a full queue needed it may need again.
  */
 #pragma once
 #include "base/attr.h"
@@ -12,6 +12,7 @@ struct slab {
     char *fresh;      /* never used yet */
     size_t left;      /* octets behind `fresh` */
     size_t used;      /* things in use */
+    size_t octets;    /* of all chunks */
 };
 
 #define SLAB_OF(type) ((struct slab){ .size = (sizeof(type) + 7) / 8 * 8 })

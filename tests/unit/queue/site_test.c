@@ -243,6 +243,29 @@ static void test_memory_of_a_waiting_message(void **state)
     assert_true(octets <= 250);
 }
 
+/* The memory of a full queue does not stay when it is empty, and the queue goes on. */
+static void test_an_empty_queue_gives_back(void **state)
+{
+    struct play *play = play_new();
+    assert_false(queue_give_back(&play->queue));
+    play_delivery(play, 0, 100000);
+    for (unsigned i = 0; i < 100000; i++)
+        play_arrive(play, "anna", "0x@x.example");
+    play_resolve_all(play, "mx");
+    assert_false(queue_give_back(&play->queue));
+    deliver_all(play);
+    assert_int_equal(play->queue.messages.n, 0);
+    assert_true(queue_give_back(&play->queue));
+    assert_int_equal(play->queue.message_slab.octets + play->queue.share_slab.octets, 0);
+    assert_false(queue_give_back(&play->queue));
+    size_t before = play->grant_count;
+    play_arrive(play, "anna", "0x@x.example");
+    assert_int_equal(play->grant_count, before + 1);
+    play_deliver(play, &play->grants[before]);
+    assert_int_equal(play->queue.messages.n, 0);
+    play_free(play);
+}
+
 /* A crowd of new domains is not asked about at once. */
 static void test_questions_are_bounded(void **state)
 {
@@ -338,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_a_hundred_thousand_in_linear_time),
         cmocka_unit_test(test_memory_of_a_waiting_message),
         cmocka_unit_test(test_questions_are_bounded),
+        cmocka_unit_test(test_an_empty_queue_gives_back),
         cmocka_unit_test(test_silent_sites_leave_room_for_others),
         cmocka_unit_test(test_a_silent_site_gets_no_more),
     };
