@@ -255,9 +255,9 @@ static enum status set_options(struct ub_ctx *context, const struct dns_settings
     }
     int result = ub_ctx_set_option(context, "module-config:", settings->validate ? "validator iterator" : "iterator");
     if (!result)
-        result = set_size(context, "msg-cache-size:", settings->cache / 3);
+        result = set_size(context, "msg-cache-size:", settings->cache / 2); /* most answers are one small set */
     if (!result)
-        result = set_size(context, "rrset-cache-size:", settings->cache - settings->cache / 3);
+        result = set_size(context, "rrset-cache-size:", settings->cache / 2);
     for (unsigned i = 0; !result && settings->validate && i < ARRAY_LEN(root_keys); i++)
         result = ub_ctx_add_ta(context, root_keys[i]);
     return result ? complain(error, room, "dns", result) : STATUS_OK;

@@ -38,7 +38,7 @@ static const struct conf_directive rows[] = {
     { "dnssec", CONF_BOOL, AT(validate), "no", NULL, NULL,
       "Validate signed answers from the root's key. Needs resolvers that pass signatures on, or recursive." },
     { "hosts", CONF_BOOL, AT(hosts), "no", NULL, NULL, "Also answer from /etc/hosts." },
-    { "cache", CONF_SIZE, AT(cache_octets), "64MiB", "1MiB", "16GiB", "Memory for answers, in each delivery process." },
+    { "cache", CONF_SIZE, AT(cache_octets), "96MiB", "1MiB", "16GiB", "Memory for answers, in each delivery process." },
     { "timeout", CONF_TIME_MS, AT(timeout_ms), "30s", "1s", "10min",
       "How long to wait for an answer, all attempts together; then the message waits and is tried later." },
     { 0 }

@@ -3,6 +3,7 @@
 #include "queue/retry.h"
 
 #define BUSY_IN_A_ROW 4u
+#define SILENT_MORE 2u
 #define SHARED_LEAST 100u /* of fewer leases nothing is kept back */
 
 /* -- classes -- */
@@ -16,8 +17,10 @@ uint32_t queue_site_room(const struct queue *queue, const struct queue_site *sit
 {
     if (site->paused)
         return 0;
-    if (site->trouble || is_silent(queue, site))
+    if (site->trouble)
         return 1; /* one goes first to see whether somebody is there again */
+    if (is_silent(queue, site)) /* one large message may be all that there is to it: some try beside the slow ones */
+        return MIN(site->limit, site->slow + SILENT_MORE);
     if (site->slow || !site->proven)
         return site->limit; /* it has no use for messages in store, or is not known to have */
     return site->limit * (uint32_t)queue->settings->messages_ahead;
@@ -75,6 +78,7 @@ void queue_site_slower(struct queue *queue, struct queue_site *site)
 {
     site->slow++;
     classify(queue, site);
+    queue_site_admit(queue, site);
 }
 
 void queue_site_quicker(struct queue *queue, struct queue_site *site)

@@ -33,7 +33,7 @@ static const struct conf_directive queue_rows[] = {
       "further failure." },
     { "longest-site-pause", CONF_TIME_MS, AT(longest_site_pause_ms), "15min", "1s", "1d",
       "The pauses of a site that cannot be reached grow no further than this." },
-    { "domains-kept", CONF_INTEGER, AT(domains_kept), "100000", "0", "10000000",
+    { "domains-kept", CONF_INTEGER, AT(domains_kept), "150000", "0", "10000000",
       "Domains without a waiting message whose site is remembered until its answer's time is over." },
     { "compact", CONF_INTEGER, AT(compact), "10", "0", "90",
       "When at most this percent of a segment of the spool is still alive, what lives in it is moved, so that the "
