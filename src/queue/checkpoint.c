@@ -72,7 +72,7 @@ static enum status share_words_get(struct queue *queue, struct queue_share *shar
         return STATUS_DAMAGED;
     }
     if (share->tries)
-        share->last = queue_reason_ref(queue, &last);
+        share->last = queue_reason_keep(queue, queue_reason_ref(queue, &last));
     if (share->flags & QUEUE_SHARE_HELD)
         share->held = queue_reason_ref(queue, &held);
     return STATUS_OK;

@@ -140,6 +140,13 @@ static bool reason_is(const struct map_node *node, const void *key)
            span_eq(words.address, wanted->address);
 }
 
+#define MALLOC_HEAD 8 /* and what rounding takes, about */
+
+static size_t reason_octets(const struct queue_reason *reason)
+{
+    return sizeof *reason + reason->host_octets + reason->address_octets + reason->text_octets + MALLOC_HEAD;
+}
+
 static struct queue_reason *reason_new(const struct queue_words *words)
 {
     struct queue_reason *reason = calloc(1, sizeof *reason + words->host.n + words->address.n + words->text.n);
@@ -185,8 +192,10 @@ const struct queue_reason *queue_reason_ref(struct queue *queue, const struct qu
     if (!reason)
         return NULL;
     reason->refs = 1;
-    if (map_add(&queue->reasons, &reason->node, hash) == STATUS_OK)
+    if (map_add(&queue->reasons, &reason->node, hash) == STATUS_OK) {
+        queue->reason_octets += reason_octets(reason);
         return reason;
+    }
     free(reason);
     return NULL;
 }
@@ -208,6 +217,22 @@ void queue_reason_unref(struct queue *queue, const struct queue_reason *reason)
 {
     if (!reason || --counted(reason)->refs)
         return;
+    queue->reason_octets -= reason_octets(reason);
     map_remove(&queue->reasons, &counted(reason)->node);
     free(counted(reason));
+}
+
+#define SHARED 2 /* references beyond that of the outcome it came with and the caller's */
+
+const struct queue_reason *queue_reason_keep(struct queue *queue, const struct queue_reason *reason)
+{
+    if (!reason || reason->refs > SHARED || queue->reason_octets <= QUEUE_REASONS_OCTETS)
+        return reason;
+    struct queue_words words = { .code = reason->code, .text = SPAN("(the server's words are in the event log)") };
+    memcpy(words.enhanced, reason->enhanced, sizeof words.enhanced);
+    const struct queue_reason *plain = queue_reason_ref(queue, &words);
+    if (!plain)
+        return reason;
+    queue_reason_unref(queue, reason);
+    return plain;
 }

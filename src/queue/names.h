@@ -77,5 +77,9 @@ struct queue_words {
 const struct queue_reason *queue_reason_ref(struct queue *queue, const struct queue_words *words);
 const struct queue_reason *queue_reason_again(const struct queue_reason *reason); /* one more reference; NULL is fine */
 void queue_reason_unref(struct queue *queue, const struct queue_reason *reason);
+/* For keeping long: takes the reference and gives one. Where other servers give every message words of its own, those
+ * that nobody shares are kept up to QUEUE_REASONS_OCTETS; behind that the code alone is (the event log has the words). */
+const struct queue_reason *queue_reason_keep(struct queue *queue, const struct queue_reason *reason);
+#define QUEUE_REASONS_OCTETS ((size_t)16 << 20)
 /* Spans are borrowed from `reason`; all empty for NULL. */
 struct queue_words queue_reason_words(const struct queue_reason *reason);

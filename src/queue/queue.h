@@ -73,6 +73,7 @@ struct queue {
     bool gathering;                /* delivery processes still tell what they have from before our start */
 
     struct map messages, segments, accounts, domains, sites, lanes, reasons;
+    size_t reason_octets;          /* of all */
     struct heap wakes;             /* shares by what is next */
     struct heap pauses;            /* sites */
     struct list turns;             /* accounts with lanes that may go */

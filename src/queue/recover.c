@@ -92,7 +92,7 @@ static bool share_choose(struct queue_share *share, const uint32_t *indexes, uin
 static void defer_again(struct queue *queue, struct queue_share *share, const struct queue_entry *entry)
 {
     queue_reason_unref(queue, share->last);
-    share->last = queue_reason_ref(queue, &entry->words);
+    share->last = queue_reason_keep(queue, queue_reason_ref(queue, &entry->words));
     share->tries = entry->tries;
     share->retry_ms = entry->retry_ms;
 }

@@ -213,7 +213,7 @@ void settle_defer(struct queue *queue, struct queue_share *share, const struct q
         share->tries++;
     if (counts)
         share->flags &= (uint8_t)~QUEUE_SHARE_LAST;
-    settle_keep_reason(queue, share, queue_reason_again(reason));
+    settle_keep_reason(queue, share, queue_reason_keep(queue, queue_reason_again(reason)));
     int64_t retry_ms = queue->now_ms + queue_retry_after_ms(queue->settings, share->tries, queue_random(queue));
     struct queue_entry entry = { .kind = QUEUE_ENTRY_DEFERRED, .retry_ms = retry_ms, .tries = share->tries,
                                  .words = queue_reason_words(reason) };

@@ -36,10 +36,43 @@ static void test_reasons_of_many_hosts(void **state)
     play_free(play);
 }
 
+/* Servers that give every message words of its own fill no memory; what many share is kept. */
+static void test_words_of_their_own_are_bounded(void **state)
+{
+    struct play *play = play_new();
+    char text[QUEUE_TEXT_MAX + 1];
+    struct queue_words common = { .code = 452, .text = SPAN("mailbox full") };
+    const struct queue_reason *shared[3];
+    for (unsigned i = 0; i < ARRAY_LEN(shared); i++)
+        shared[i] = queue_reason_keep(&play->queue, queue_reason_ref(&play->queue, &common));
+    unsigned many = QUEUE_REASONS_OCTETS / 500, bare = 0;
+    const struct queue_reason **reasons = calloc(many, sizeof *reasons);
+    for (unsigned i = 0; i < many; i++) {
+        snprintf(text, sizeof text, "%0900u", i);
+        struct queue_words words = { .code = 451, .enhanced = { 4, 7, 1 }, .text = span_str(text) };
+        reasons[i] = queue_reason_keep(&play->queue, queue_reason_ref(&play->queue, &words));
+        words = queue_reason_words(reasons[i]);
+        assert_int_equal(words.code, 451);
+        assert_int_equal(words.enhanced[1], 7);
+        bare += words.text.n < 100;
+    }
+    assert_true(bare > many / 4 && bare < many);
+    assert_true(play->queue.reason_octets < QUEUE_REASONS_OCTETS + 2000);
+    assert_ptr_equal(queue_reason_keep(&play->queue, queue_reason_ref(&play->queue, &common)), shared[0]);
+    for (unsigned i = 0; i < many; i++)
+        queue_reason_unref(&play->queue, reasons[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(shared) + 1; i++)
+        queue_reason_unref(&play->queue, shared[0]);
+    assert_int_equal(play->queue.reasons.n, 0);
+    assert_int_equal(play->queue.reason_octets, 0);
+    free(reasons);
+    play_free(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reasons_of_many_hosts),
+        cmocka_unit_test(test_reasons_of_many_hosts), cmocka_unit_test(test_words_of_their_own_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
