@@ -14,7 +14,7 @@ static const struct conf_directive rows[] = {
       "After so many messages a connection is closed. A server that names less (LIMITS, RFC 9422) is obeyed." },
     { "idle-connection", CONF_TIME_MS, AT(idle_ms), "10s", "0s", "5min",
       "How long a connection waits for the next message to the same site." },
-    { "idle-connections", CONF_INTEGER, AT(idle_most), "500", "0", "100000",
+    { "idle-connections", CONF_INTEGER, AT(idle_most), "2000", "0", "100000",
       "Connections that one delivery process keeps for further messages, to all sites together; beyond that the one used "
       "longest ago is closed." },
     { "addresses-per-attempt", CONF_INTEGER, AT(addresses), "10", "1", "100",
