@@ -35,7 +35,8 @@ class Sink:
         self.port, self.output = free_port(), bench.folder / f"{name}.json"
         with open(self.output, "w") as output:
             self.process = subprocess.Popen([bench.goniec, "sink", "--quiet", "--listen", f"127.0.0.1:{self.port}", "--stats", "1",
-                                             *options], stdout=output, stderr=sys.stderr, preexec_fn=behind)
+                                             *options], stdout=output, stderr=sys.stderr,
+                                            preexec_fn=behind if name in ("big", "sample") else None)
         wait_port(self.port, self.process)
 
     def counts(self):
@@ -158,10 +159,10 @@ class Probe(threading.Thread):
             self.took_ms.append((time.monotonic() - begun) * 1000)
         os.close(fd)
 
-    def p99_ms(self):
+    def result_ms(self):
         self.ended.set()
         self.join()
-        return sorted(self.took_ms)[len(self.took_ms) * 99 // 100]
+        return {f"p{percent}": round(sorted(self.took_ms)[len(self.took_ms) * percent // 100], 3) for percent in (50, 90, 99)}
 
 
 # -- the case --
@@ -173,7 +174,7 @@ def quiet(bench, server, seconds):
     small = small_mail(bench, server, "quiet", seconds)
     found = report(small)
     time.sleep(1.2)
-    return {"reply": found["latency_ms"], "arrival": server.sinks["quiet"].stop()["arrival_ms"], "sync": probe.p99_ms()}
+    return {"reply": found["latency_ms"], "arrival": server.sinks["quiet"].stop()["arrival_ms"], "sync": probe.result_ms()}
 
 
 def busy(bench, server, count, octets):
@@ -194,7 +195,7 @@ def busy(bench, server, count, octets):
     found = report(small)
     time.sleep(1.2)
     watch.stop()
-    return {"reply": found["latency_ms"], "arrival": server.sinks["busy"].stop()["arrival_ms"], "sync": probe.p99_ms(),
+    return {"reply": found["latency_ms"], "arrival": server.sinks["busy"].stop()["arrival_ms"], "sync": probe.result_ms(),
             "small": found, "big": taken, "arrived": server.sinks["big"].stop(), "taken_s": taken_s, "all_s": all_s, "peak": watch,
             "hashes": {number: hashlib.sha256(body).hexdigest() for number, body in bodies.items()}}
 
@@ -216,23 +217,23 @@ def check(bench, result, count, octets):
 def measure_all(bench, server, count, octets):
     report(load(bench, server, "quiet", 50, 4096, 10))  # a server that has just started is still filling its first segments
     before = quiet(bench, server, 2 if bench.small else QUIET_S)
-    bench.say(f"alone: small mail {before['reply']}, arrival {before['arrival']}, a sync {before['sync']:.1f} ms (p99)")
+    bench.say(f"alone: small mail {before['reply']}, arrival {before['arrival']}, a sync {before['sync']}")
     idle_kib = sum(kernel.by_role(server.root(), kernel.pss_kib).values())
     result = busy(bench, server, count, octets)
-    bench.say(f"with big mail: small mail {result['reply']}, arrival {result['arrival']}, a sync {result['sync']:.1f} ms (p99)")
+    bench.say(f"with big mail: small mail {result['reply']}, arrival {result['arrival']}, a sync {result['sync']}")
     bench.say(f"memory at its peak, KiB: {result['peak'].parts}")
     check(bench, result, count, octets)
     after_kib = kernel.settled(server.root(), kernel.pss_kib)
-    explained = 2 * result["sync"]
+    explained = 2 * result["sync"]["p99"]
     volume = count * octets / MIB
     return [
         scale.Figure("big mail taken", volume / result["taken_s"], "MiB/s"),
         scale.Figure("big mail taken and delivered", volume / result["all_s"], "MiB/s"),
-        scale.Figure("resident memory at its peak, all processes", result["peak"].most / 1024, "MiB", at_most=160),
+        scale.Figure("resident memory at its peak, all processes", result["peak"].most / 1024, "MiB", at_most=200),
         scale.Figure("  before", idle_kib / 1024, "MiB"),
         scale.Figure("  afterwards", after_kib / 1024, "MiB", at_most=idle_kib / 1024 + 16),
-        scale.Figure("a sync of 4 KiB by somebody else, p99: alone", before["sync"], "ms"),
-        scale.Figure("  with big mail", result["sync"], "ms"),
+        scale.Figure("a sync of 4 KiB by somebody else, p99: alone", before["sync"]["p99"], "ms"),
+        scale.Figure("  with big mail", result["sync"]["p99"], "ms"),
         scale.Figure("small mail, p99 of its 250: alone", before["reply"]["p99"], "ms"),
         scale.Figure("  with big mail; bound: twice, and two syncs", result["reply"]["p99"], "ms",
                      at_most=2 * before["reply"]["p99"] + explained),

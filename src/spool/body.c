@@ -28,15 +28,15 @@ static void destroy(struct spool_body *body)
     free(body);
 }
 
-/* Without this all of the body would reach the disk at its end, and every small commit meanwhile would wait behind it. At
- * most two steps of a body are neither on the disk nor on their way, and the writer goes at the disk's pace. */
+/* Without this all of the body would reach the disk at its end, and every small commit meanwhile would wait behind it. One
+ * step is on its way at a time, whatever the number of bodies, since one worker has them all: the disk's own queue stays
+ * short, and the clients are taken from at the disk's pace. */
 static void send_on(struct spool_body *body)
 {
     const struct spool_ops *ops = body->writer->settings.ops;
     for (; ops->write_out && body->ref.octets - body->sent_on >= STEP; body->sent_on += STEP) {
-        if (body->sent_on >= STEP)
-            ops->write_out(ops, body->fd, (off_t)(body->sent_on - STEP), (off_t)STEP, true);
         ops->write_out(ops, body->fd, (off_t)body->sent_on, (off_t)STEP, false);
+        ops->write_out(ops, body->fd, (off_t)body->sent_on, (off_t)STEP, true);
     }
 }
 
