@@ -77,10 +77,10 @@ def device_octets(folder):
     return int(stat.read_text().split()[6]) * 512 if stat.exists() else None
 
 
-def settled(root, of_process, seconds=30):
-    """The least sum over the tree within this time, or once it has stopped falling for five seconds."""
+def settled(root, of_process, seconds=45):
+    """The least sum over the tree within this time, or once it has stopped falling for fifteen seconds."""
     least, since, end = float("inf"), time.monotonic(), time.monotonic() + seconds
-    while time.monotonic() < min(end, since + 5):
+    while time.monotonic() < min(end, since + 15):
         now = sum(by_role(root, of_process).values())
         if now < least * 0.99:
             since = time.monotonic()
