@@ -46,6 +46,8 @@ static void on_drain_end(struct loop_timer *timer)
     say_drained(CONTAINER(timer, struct delivery, drain_end));
 }
 
+static void on_patience_end(struct loop_timer *timer) {} /* the hook at the end of this turn looks who is to go */
+
 static void give_credits(struct loop_task *task)
 {
     struct delivery *delivery = CONTAINER(task, struct delivery, give);
@@ -90,6 +92,7 @@ void delivery_init(struct delivery *delivery, struct loop *loop, struct log *log
     delivery->readers = workers_new(loop, READERS, READERS_WAITING);
     tls_random(&delivery->random, sizeof delivery->random);
     loop_timer_init(loop, &delivery->drain_end, on_drain_end);
+    loop_timer_init(loop, &delivery->patience_end, on_patience_end);
     loop_timer_init(loop, &delivery->rest, on_rest);
     loop_hook_add(loop, &delivery->give, give_credits);
 }
@@ -102,6 +105,7 @@ void delivery_done(struct delivery *delivery)
         channel_free(delivery->queue);
     loop_hook_remove(&delivery->give);
     loop_timer_stop(&delivery->drain_end);
+    loop_timer_stop(&delivery->patience_end);
     loop_timer_stop(&delivery->rest);
     map_done(&delivery->sites);
     hosts_done(&delivery->hosts);

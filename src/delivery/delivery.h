@@ -27,6 +27,7 @@ struct delivery {
     struct list jobs;            /* every struct job */
     struct list opening;         /* of these, the ones that have no connection yet though it is their turn; the oldest first */
     unsigned opening_count;
+    struct loop_timer patience_end; /* runs while too many are opening: makes a turn */
     struct list questions;       /* every struct question */
     struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
     struct list checks;          /* what the readers have in hand: job_check.c */

@@ -34,8 +34,11 @@ void job_give_up_oldest(struct delivery *delivery, unsigned most)
     while (delivery->opening_count > most) {
         struct job *job = CONTAINER(list_first(&delivery->opening), struct job, in_opening);
         int64_t waited_ms = now_ms - job->opens_ms;
-        if (waited_ms < JOB_PATIENCE_MS)
+        if (waited_ms < JOB_PATIENCE_MS) {
+            if (!loop_timer_runs(&delivery->patience_end))
+                loop_timer_set(&delivery->patience_end, JOB_PATIENCE_MS - waited_ms);
             return;
+        }
         give_up(job, waited_ms);
     }
 }
