@@ -196,7 +196,8 @@ class Case:
         self.server.begin()
         take_one(self.server.ports["relay"], self.server)
         time.sleep(1)
-        self.empty_kib = self.server.pss()
+        self.empty_roles = proc.by_role(self.server.root(), proc.pss_kib)
+        self.empty_kib = sum(self.empty_roles.values())
         self.empty_latency = self.latency("empty queue")
         self.empty_rate, self.empty_cpu = self.throughput("empty queue", 1 if self.small else 5)
         self.empty_domains_rate = self.rate_of_domains()
@@ -230,8 +231,10 @@ class Case:
 
     def waiting(self):
         per = (self.server.pss() - self.empty_kib) * 1024 / self.messages
-        self.bench.say(f"resident by role, KiB: {proc.by_role(self.server.root(), proc.pss_kib)}")
+        roles = proc.by_role(self.server.root(), proc.pss_kib)
+        self.bench.say(f"resident by role, KiB: {roles}")
         self.figure("resident, for each waiting recipient, after filling", per, "octets", at_most=250)
+        self.figure("of that the queue process", (roles["queue"] - self.empty_roles["queue"]) * 1024 / self.messages, "octets")
         self.compare_latency("a million waiting")
         self.commands()
 
@@ -304,6 +307,7 @@ class Case:
     def measure(self):
         self.empty()
         self.fill()
+        time.sleep(1 if self.small else 20)  # connections are kept for some seconds
         self.waiting()
         self.server.stop()
         self.start_again("a stop")
@@ -315,6 +319,7 @@ class Case:
         self.figure("queue process, CPU per message, empty", self.empty_cpu, "us")
         self.figure("queue process, CPU per message, a million waiting", cpu, "us")
         self.drain()
+        time.sleep(1 if self.small else 20)
         self.space()
         return self.figures
 
