@@ -348,3 +348,15 @@ def test_large_message_arrives_octet_by_octet(tmp_path, tls, chunking):
         (raw,) = sink.wait_messages(1, 60)
     sink.stop()
     assert raw.endswith(body.encode())
+
+
+@pytest.mark.skipif(int(pathlib.Path("/proc/sys/fs/nr_open").read_text()) > 1_300_000, reason="so many files may be open here")
+def test_too_few_descriptors_are_told(tmp_path, sink):
+    """Not even root may have as many as a million connections need: the log says so, and mail flows all the same."""
+    house = House(tmp_path / "house", {"smtpd": {"max-connections": 1_000_000}}, accounts=())
+    house.route_all_to(sink.port)
+    with house:
+        (told,) = house.events("too-few-descriptors")
+        assert told["allowed"] < told["wanted"] and 0 < told["clients"] < told["allowed"]
+        send(house)
+        sink.wait_messages(1)
