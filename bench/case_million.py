@@ -296,13 +296,18 @@ class Case:
     def space(self):
         state = self.server.folder / "state"
         self.wait_until(lambda: self.server.count()["messages"] == 0)
-        for _ in range(30):
-            octets = sum(file.stat().st_blocks * 512 for file in state.rglob("*") if file.is_file())
-            if octets < 2 << 30:
-                break
-            time.sleep(1)
+        octets, before = self.octets(state), None
+        while octets != before:  # segments are made empty one after the other
+            time.sleep(3)
+            octets, before = self.octets(state), octets
         self.figure("disk in use after the drain", octets / (1 << 20), "MiB", at_most=2048)
-        self.figure("resident after the drain, over the empty server", (self.server.pss() - self.empty_kib) / 1024, "MiB")
+        roles = proc.by_role(self.server.root(), proc.pss_kib)
+        for role in ("queue", "delivery"):
+            self.figure(f"resident after the drain, over the empty server: {role}", (roles[role] - self.empty_roles[role]) / 1024, "MiB")
+
+    @staticmethod
+    def octets(folder):
+        return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
 
     def measure(self):
         self.empty()

@@ -3,7 +3,8 @@
  * A message is cut into shares: its recipients at one domain, at most one transaction's worth of them. A share is
  * the unit of everything that follows: it waits, takes its turn, is leased, held, tried again as one. When its
  * recipients fare differently it is split. Addresses stay on disk; a recipient here is its index in the record.
- * A waiting message with one recipient costs about 220 octets, its places in the tables included.
+ * A waiting message with one recipient costs about 215 octets, its places in the tables included; domain and site, each
+ * kept once, come on top.
  */
 #pragma once
 #include "base/heap.h"
