@@ -1,7 +1,6 @@
 /* How much may be out to a site, and to all sites of its kind together. */
 #include "queue/queue.h"
 #include "queue/retry.h"
-#include <stdlib.h>
 
 #define BUSY_IN_A_ROW 4u
 #define SILENT_MORE 2u
@@ -146,10 +145,6 @@ void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from
     queue->out_of_class[site->class]--;
     if (site->out_of && site->out_of[from])
         site->out_of[from]--;
-    if (site->out == 0) { /* most of thousands of sites have nothing out most of the time */
-        free(site->out_of);
-        site->out_of = NULL;
-    }
     switch (met) {
     case QUEUE_MET_GOOD:
         site_good(queue, site);
