@@ -28,7 +28,7 @@ int common_usage(const char *name)
 {
     for (const struct command *command = commands; command->name; command++)
         if (strcmp(command->name, name) == 0)
-            fprintf(stderr, "usage: goniec %s %s\n`goniec help %s` tells more.\n", name, command->args, name);
+            fprintf(stderr, "usage: goniec %s %s\n`goniec help %s` tells more.\n", name, command->args ? command->args : "", name);
     return COMMON_USAGE;
 }
 
