@@ -265,6 +265,6 @@ void store_body_drop(struct store *store, uint64_t number)
 {
     AUTO(buf_done) struct buf body = BUF_EMPTY(64);
     writer_drop_body_put(&body, &(struct writer_drop_body){ number });
-    if (store->queue)
+    if (store->queue && !store->ending) /* while the log ends, the file was of the queue before, whose successor removes it */
         channel_send(store->queue, WRITER_DROP_BODY, buf_span(&body));
 }
