@@ -10,7 +10,7 @@
 struct big {
     struct list link;           /* among the given up */
     struct smtpd *smtpd;
-    struct transaction *transaction; /* NULL: given up, only a piece is still being written */
+    struct transaction *transaction; /* without a session: given up, only a piece is still being written */
     struct body_ask ask;
     struct spool_body *body;    /* NULL: the file has not come yet */
     uint64_t number;            /* of the file */
@@ -25,7 +25,7 @@ static void write_on(struct big *big);
 
 static void destroy(struct big *big)
 {
-    list_remove(&big->link);
+    big->transaction->big = NULL;
     big->smtpd->big_count--;
     spool_body_free(big->body);
     buf_done(&big->writing);
@@ -33,28 +33,27 @@ static void destroy(struct big *big)
     free(big);
 }
 
-/* The transaction goes on without us, or ends. */
-static void detach(struct big *big)
+static void drop_file(struct big *big)
 {
-    struct transaction *transaction = big->transaction;
-    struct store *store = &transaction->smtpd->store;
-    store_body_cancel(store, &big->ask);
+    store_body_cancel(&big->smtpd->store, &big->ask);
     if (big->number && !big->stored)
-        store_body_drop(store, big->number);
-    transaction->big = NULL;
-    big->transaction = NULL;
+        store_body_drop(&big->smtpd->store, big->number);
+    big->number = 0;
+}
+
+bool big_free(struct transaction *transaction)
+{
+    struct big *big = transaction->big;
+    if (!big)
+        return true;
+    drop_file(big);
     if (transaction->session && transaction->session->stream)
         stream_set_bulk(transaction->session->stream, false);
     if (!big->busy)
         destroy(big);
     else
-        list_add_last(&transaction->smtpd->given_up, &big->link); /* the worker still reads our memory */
-}
-
-void big_free(struct transaction *transaction)
-{
-    if (transaction->big)
-        detach(transaction->big);
+        list_add_last(&big->smtpd->given_up, &big->link); /* the worker still reads the intake's memory, or ours */
+    return !transaction->big;
 }
 
 static void failed(struct big *big, unsigned code, struct status_code status, struct span text)
@@ -69,8 +68,9 @@ static void failed(struct big *big, unsigned code, struct status_code status, st
 static bool disk_did(struct big *big, enum status status)
 {
     big->busy = false;
-    if (!big->transaction)
-        destroy(big);
+    list_remove(&big->link);
+    if (!big->transaction->session)
+        transaction_end(big->transaction);
     else if (status != STATUS_OK)
         failed(big, 452, STATUS_CODE(4, 3, 1), SPAN("No room for the message now; try again later"));
     else
@@ -208,7 +208,8 @@ void bigs_forget(struct smtpd *smtpd)
     for (struct list *link; (link = list_take_first(&smtpd->given_up)) != NULL;) {
         struct big *big = CONTAINER(link, struct big, link);
         big->body = NULL; /* the log took it along */
-        destroy(big);
+        big->busy = false;
+        transaction_end(big->transaction);
     }
 }
 

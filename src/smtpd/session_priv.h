@@ -10,7 +10,8 @@ struct big;
 struct transaction {
     struct list link;             /* among the spare ones */
     struct smtpd *smtpd;
-    struct session *session;      /* NULL: the client went away while the message was being stored */
+    struct session *session;      /* NULL: the client went away while the message was being stored, or the message was
+                                   * given up while a piece of it was being written */
     struct intake intake;
     struct big *big;              /* a large one on its way into a file of its own */
     struct buf envid;
@@ -107,6 +108,7 @@ void message_spoil(struct session *session, unsigned code, struct status_code st
 
 /* transaction.c. NULL: out of memory. */
 struct transaction *transaction_begin(struct session *session);
+/* Its session has none any more. It itself stays, and what it holds stays counted, until no worker reads its memory. */
 void transaction_end(struct transaction *transaction);
 void transaction_hold(struct transaction *transaction, uint64_t octets); /* counts them */
 void transaction_let_go(struct transaction *transaction, uint64_t octets); /* some of those counted before */
@@ -117,5 +119,6 @@ bool session_is_over_memory(const struct session *session);
 void big_begin(struct session *session);                       /* intake_take() said FULL */
 void big_body(struct session *session, struct span octets);
 void big_end(struct session *session);                         /* the message is whole and may be stored */
-void big_free(struct transaction *transaction);
+/* False: a piece is being written; transaction_end() is called again after that. */
+bool big_free(struct transaction *transaction);
 void big_lose(struct transaction *transaction);                /* the queue is gone */

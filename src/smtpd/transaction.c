@@ -126,7 +126,10 @@ void transaction_end(struct transaction *transaction)
     struct smtpd *smtpd = transaction->smtpd;
     if (transaction->session)
         transaction->session->transaction = NULL;
-    big_free(transaction);
+    bool is_ours = big_free(transaction);
+    transaction->session = NULL;
+    if (!is_ours)
+        return;
     transaction_let_go(transaction, transaction->held);
     transactions_tidy_later(smtpd);
     intake_clear(&transaction->intake);
@@ -136,7 +139,6 @@ void transaction_end(struct transaction *transaction)
     }
     buf_clear(&transaction->envid);
     buf_clear(&transaction->waiting);
-    transaction->session = NULL;
     transaction->client = NULL;
     transaction->id = 0;
     transaction->storing = false; /* what remains is written anew by MAIL */

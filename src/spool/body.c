@@ -1,5 +1,6 @@
 #include "base/hash.h"
 #include "spool/writer_priv.h"
+#include <assert.h>
 #include <stdlib.h>
 
 /* Octets that are sent on to the disk together while more of the body comes. */
@@ -15,7 +16,7 @@ struct spool_body {
     struct loop_task task;     /* tells of finished work where there are no workers */
     struct span chunk;         /* no octets: sync */
     enum status status;
-    bool busy, gone;           /* gone: freed while a worker has it */
+    bool busy;                 /* a worker has it */
     spool_body_done *done;
     void *arg;
 };
@@ -60,10 +61,7 @@ static void run(struct work *work)
 static void finished(struct spool_body *body)
 {
     body->busy = false;
-    if (body->gone)
-        destroy(body);
-    else
-        body->done(body, body->arg, body->status);
+    body->done(body, body->arg, body->status);
 }
 
 static void on_done(struct work *work) { finished(CONTAINER(work, struct spool_body, work)); }
@@ -94,11 +92,8 @@ struct spool_body *spool_body_new(struct spool_writer *writer, int fd, uint64_t 
 
 void spool_body_free(struct spool_body *body)
 {
-    if (!body)
-        return;
-    if (body->busy && body->writer->workers)
-        body->gone = true; /* a worker has it: on_done destroys it */
-    else
+    assert(!body || !body->busy);
+    if (body)
         destroy(body);
 }
 

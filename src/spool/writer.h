@@ -30,7 +30,8 @@ struct spool_writer_settings {
 /* NULL: errno tells. Starts its threads at once (before the process shuts its door). */
 struct spool_writer *spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
                                       const struct spool_writer_events *events, void *arg);
-/* Finishes the commit in hand and waits for it. Appends without an on_done yet never get one. */
+/* Finishes the commit and the piece of a body in hand and waits for them. Appends without an on_done yet never get one;
+ * bodies are freed. */
 void spool_writer_free(struct spool_writer *writer);
 
 /* A fresh segment, open for reading and writing; owns `fd`, also on failure. DAMAGED, DENIED: not a usable segment;
@@ -58,9 +59,10 @@ typedef void spool_body_done(struct spool_body *body, void *arg, enum status sta
 
 /* Owns `fd` (open for writing, empty). NULL: out of memory (fd is closed). */
 struct spool_body *spool_body_new(struct spool_writer *writer, int fd, uint64_t number);
-/* Waits for nothing: work in hand ends by itself, its callback is not called. The file stays; the queue removes it. */
+/* Not while work is in hand: before `done`, only the end of its writer frees it. The file stays; the queue removes it. */
 void spool_body_free(struct spool_body *body);
-/* Appends `chunk`, which stays as it is until `done`. One call at a time. FULL: too much work waits. */
+/* Appends `chunk`, which stays as it is until `done` or the end of the writer. One call at a time. FULL: too much work
+ * waits. */
 MUST_CHECK enum status spool_body_add(struct spool_body *body, struct span chunk, spool_body_done *done, void *arg);
 /* Syncs; with OK spool_body_ref() may go into an append. */
 MUST_CHECK enum status spool_body_sync(struct spool_body *body, spool_body_done *done, void *arg);
