@@ -28,6 +28,8 @@ KIB = 1024
 # mode, octets, connections, messages per connection (0: all on the first ones)
 ALL = [(mode, size, connections, per)
        for mode in ("relay", "submission") for size in (4 * KIB, 100 * KIB) for connections in (1, 20, 200) for per in (0, 1)]
+TABLE = [("relay", 4 * KIB, 20, 0), ("relay", 4 * KIB, 200, 1), ("relay", 4 * KIB, 1, 0), ("relay", 100 * KIB, 20, 0),
+         ("submission", 4 * KIB, 20, 1), ("submission", 4 * KIB, 20, 0)]
 QUICK = [("relay", 4 * KIB, 20, 0), ("relay", 4 * KIB, 200, 1), ("relay", 100 * KIB, 20, 0), ("submission", 4 * KIB, 20, 1)]
 
 
@@ -124,7 +126,7 @@ def measure(server, goniec, folder, case, count, trace=False):
 def median_of(results):
     """The run in the middle by rate; what went wrong in any of them is kept."""
     middle = sorted(results, key=lambda r: r["rate"])[len(results) // 2]
-    return dict(middle, missing=max(r["missing"] for r in results), surplus=max(r["surplus"] for r in results),
+    return dict(middle, cpus=[r["cpu_us"] for r in results], missing=max(r["missing"] for r in results), surplus=max(r["surplus"] for r in results),
                 rates=[r["rate"] for r in results])
 
 
@@ -169,7 +171,8 @@ def print_calls(servers, goniec, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--goniec", default=BUILT, help="the program to measure, built for release")
-    parser.add_argument("--cases", choices=("quick", "all"), default="all", help="quick: four of them")
+    parser.add_argument("--cases", choices=("quick", "table", "all"), default="all",
+                        help="quick: four of them; table: the six of docs/performance.md")
     parser.add_argument("--only", choices=("goniec", "postfix"))
     parser.add_argument("--seconds", type=float, default=4, help="about how long each case keeps a server busy")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each case; the median counts")
@@ -187,7 +190,7 @@ def main():
         servers = {name: {"goniec": lambda: Goniec(goniec, folder / "goniec"), "postfix": lambda: Postfix(folder / "postfix")}[name]()
                    for name in names}
         print_head()
-        for case in QUICK if arguments.cases == "quick" else ALL:
+        for case in {"quick": QUICK, "table": TABLE, "all": ALL}[arguments.cases]:
             results = {}
             for name, server in servers.items():
                 count = how_many(name, case, arguments.seconds)
