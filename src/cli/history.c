@@ -1,6 +1,7 @@
 #include "cli/history.h"
 #include "base/buf.h"
 #include "base/time.h"
+#include "cli/search.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #define SLACK_MS (60 * TIME_SECOND_MS) /* clocks that were set, lines that waited in another process */
+#define SLACK_OCTETS ((size_t)16 << 20)
+#define SLACK_SURE ((size_t)1 << 20)   /* a message's first line that is farther behind where we began is its first */
 #define STAMP_AT 9                     /* behind {"time":" */
 #define STAMP_OCTETS 24
 
@@ -83,6 +86,7 @@ enum status history_open(struct history *history, const char *path)
 void history_close(struct history *history)
 {
     for (unsigned i = 0; i < history->count; i++) {
+        search_release(history->files[i].text);
         munmap((void *)(uintptr_t)history->files[i].text.p, history->files[i].text.n);
         free(history->files[i].path);
     }
@@ -146,45 +150,70 @@ struct span history_field(struct span line, const char *name)
     return end < value.n ? span_head(value, end) : SPAN_NONE;
 }
 
-/* Behind its "done" a message has no story but what other processes were still writing down. */
-static size_t end_after(struct span text, size_t start, struct span line, struct span id, size_t end)
+/* What is looked for, and what was found of it. */
+struct telling {
+    struct span id;
+    history_on_line *on_line;
+    void *arg;
+    bool born; /* its first line was among them */
+};
+
+/* Accepted, or written as a report about another one. */
+static bool is_birth(struct span line, struct span id)
 {
-    if (!span_eq(history_field(line, "event"), SPAN("done")) || !span_eq(history_field(line, "id"), id))
-        return end;
-    size_t at = start;
-    for (unsigned lines = 0; lines < 10000 && at < end; lines++)
-        at += line_at(text, at).n + 1;
-    return MIN(at, end);
+    return (span_eq(history_field(line, "event"), SPAN("accepted")) && span_eq(history_field(line, "id"), id)) ||
+           span_eq(history_field(line, "report"), id);
 }
 
-static size_t lines_in(struct span text, size_t from, struct span id, history_on_line *on_line, void *arg)
+/* The lines that begin from `from` to before `to`; a birth counts behind `sure`. */
+static void lines_in(struct span text, size_t from, size_t to, size_t sure, struct telling *telling)
 {
-    size_t end = text.n, count = 0;
-    while (from < end) {
-        size_t at = span_find_span(span_head(span_from(text, from), end - from), id);
-        if (at == end - from)
-            break;
-        size_t start = line_start(text, from + at);
+    struct search search;
+    size_t next = from, at;
+    search_init(&search, text, from, to, telling->id);
+    while (search_next(&search, &at)) {
+        if (at < next)
+            continue; /* once more in the same line */
+        size_t start = line_start(text, at);
         struct span line = line_at(text, start);
-        on_line(arg, line);
-        count++;
-        from = start + line.n + 1;
-        end = end_after(text, start, line, id, end);
+        telling->on_line(telling->arg, line);
+        telling->born |= start >= sure && is_birth(line, telling->id);
+        next = start + line.n + 1;
     }
-    return count;
+}
+
+/* Where the lines since this time begin, and a good deal before it. Returns the number of the file. */
+static unsigned begin_since(const struct history *history, int64_t since_ms, size_t *ret)
+{
+    unsigned file = 0;
+    size_t at = 0, slack = SLACK_OCTETS;
+    for (; file < history->count; file++)
+        if ((at = offset_of_time(history->files[file].text, since_ms)) < history->files[file].text.n)
+            break;
+    if (file == history->count)
+        file--;
+    for (; slack > at && file > 0; at = history->files[--file].text.n)
+        slack -= at;
+    *ret = line_start(history->files[file].text, at - MIN(slack, at));
+    return file;
 }
 
 void history_lines(const struct history *history, uint64_t id, history_on_line *on_line, void *arg)
 {
     char text[ID_TEXT_SIZE];
-    struct span name = span_str(id_text(id, text));
-    int64_t since_ms = id_time_wall_ms(id) - SLACK_MS;
-    size_t found = 0;
-    for (unsigned i = 0; i < history->count; i++)
-        found += lines_in(history->files[i].text, offset_of_time(history->files[i].text, since_ms), name, on_line, arg);
-    /* The clock was wrong, or the id was made elsewhere: look everywhere. */
-    for (unsigned i = 0; i < history->count && found == 0; i++)
-        found += lines_in(history->files[i].text, 0, name, on_line, arg);
+    struct telling telling = { .id = span_str(id_text(id, text)), .on_line = on_line, .arg = arg };
+    if (history->count == 0)
+        return;
+    size_t begin = 0;
+    unsigned first = begin_since(history, id_time_wall_ms(id) - SLACK_MS, &begin);
+    for (unsigned i = first; i < history->count; i++) {
+        size_t from = i == first ? begin : 0;
+        bool whole = from == 0 && (i > first || first == 0);
+        lines_in(history->files[i].text, from, history->files[i].text.n, whole ? 0 : from + SLACK_SURE, &telling);
+    }
+    /* Else a clock was set, the id was made elsewhere, or lines were lost: look at the rest as well. */
+    for (unsigned i = 0; i <= first && !telling.born; i++)
+        lines_in(history->files[i].text, 0, i == first ? begin : history->files[i].text.n, SIZE_MAX, &telling);
 }
 
 static bool is_word_end(struct span text, size_t at)
@@ -200,35 +229,28 @@ static bool is_known(const uint64_t *ids, size_t n, uint64_t id)
     return false;
 }
 
-/* The last octet before `end` where `what` begins, or `end`. */
-static size_t find_back(struct span text, size_t end, struct span what)
+/* The lines that hold `what` as a word of its own, from the last one on. */
+struct mentions {
+    struct search search;
+    size_t end; /* the lines from here on were told */
+};
+
+static void mentions_init(struct mentions *mentions, struct span text, struct span what)
 {
-    size_t chunk = 4096; /* near ones are frequent: do not look through much for them */
-    for (size_t high = end; high > 0; chunk = MIN(chunk * 2, (size_t)1 << 20)) {
-        size_t low = high > chunk ? high - chunk : 0, best = end;
-        struct span window = span_head(span_from(text, low), MIN(high + what.n, end) - low);
-        for (size_t from = 0, at; (at = span_find_span(span_from(window, from), what)) < window.n - from; from += at + 1)
-            best = low + from + at;
-        if (best < end)
-            return best;
-        high = low;
-    }
-    return end;
+    search_init(&mentions->search, text, 0, text.n, what);
+    mentions->end = text.n;
 }
 
-/* The line before the octet `*end` that holds `what` as a word of its own; `*end` moves to its start. */
-static bool mention_before(struct span text, struct span what, size_t *end, struct span *ret)
+static bool mentions_take(struct mentions *mentions, struct span *ret)
 {
-    while (*end > 0) {
-        size_t at = find_back(text, *end, what);
-        if (at == *end)
-            return false;
-        bool word = is_word_end(text, at + what.n) && at > 0 && is_word_end(text, at - 1);
-        *end = word ? line_start(text, at) : at;
-        if (word) {
-            *ret = line_at(text, *end);
-            return true;
-        }
+    struct span text = mentions->search.text;
+    for (size_t at; search_previous(&mentions->search, &at);) {
+        size_t behind = at + mentions->search.what.n;
+        if (behind > mentions->end || at == 0 || !is_word_end(text, behind) || !is_word_end(text, at - 1))
+            continue;
+        mentions->end = line_start(text, at);
+        *ret = line_at(text, mentions->end);
+        return true;
     }
     return false;
 }
@@ -236,7 +258,9 @@ static bool mention_before(struct span text, struct span what, size_t *end, stru
 static size_t find_in(struct span text, struct span what, uint64_t *ids, size_t n, size_t most)
 {
     struct span line;
-    for (size_t end = text.n; n < most && mention_before(text, what, &end, &line);) {
+    struct mentions mentions;
+    mentions_init(&mentions, text, what);
+    while (n < most && mentions_take(&mentions, &line)) {
         uint64_t id = 0;
         if (id_parse(history_field(line, "id"), &id) && !is_known(ids, n, id))
             ids[n++] = id;
@@ -263,11 +287,13 @@ size_t history_mentions(const struct history *history, struct span text, const c
     struct span line;
     AUTO(buf_done) struct buf named = BUF_EMPTY(256); /* rarer than the text: look for it first */
     buf_printf(&named, "\"event\":\"%s\"", event);
-    for (unsigned i = history->count; i-- > 0 && text.n && named.n;)
-        for (size_t end = history->files[i].text.n;
-             n < most && mention_before(history->files[i].text, buf_span(&named), &end, &line);)
+    for (unsigned i = history->count; i-- > 0 && text.n && named.n;) {
+        struct mentions mentions;
+        mentions_init(&mentions, history->files[i].text, buf_span(&named));
+        while (n < most && mentions_take(&mentions, &line))
             if (holds_word(line, text))
                 ret[n++] = line;
+    }
     return n;
 }
 

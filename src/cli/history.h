@@ -1,8 +1,10 @@
 /* cli/history.h -- finds what the event log and its rotated files say about a message.
  *
  * The files are mapped, never copied. Lines are in order of time but for the moments between two processes'
- * writes, and an id tells when it was made: so only the part of the log that can know a message is searched.
- * Files that a rotation compressed are counted, not read.
+ * writes, and an id tells when it was made: so the log is searched from a good deal before that. Where a clock was
+ * set back this may be too late: when the message's first line is not found there, the rest is searched as well. The
+ * end of the search is always the log's: a message may wait for days, or come twice after a crash. Files that a
+ * rotation compressed are counted, not read.
  */
 #pragma once
 #include "base/id.h"
@@ -26,7 +28,8 @@ struct history {
 MUST_CHECK enum status history_open(struct history *history, const char *path);
 void history_close(struct history *history);
 
-/* Calls `on_line` (without the line's end) for each line that names the message, in order. */
+/* Calls `on_line` (without the line's end) for each line that names the message, in the order in which they were
+ * written; but what stands far before the time in the id comes behind the others. */
 typedef void history_on_line(void *arg, struct span line);
 void history_lines(const struct history *history, uint64_t id, history_on_line *on_line, void *arg);
 

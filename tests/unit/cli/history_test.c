@@ -113,6 +113,102 @@ static void test_mentions(void **state)
     history_close(&history);
 }
 
+/* -- large ones: where a message's story begins -- */
+
+#define LINES 12000 /* of 4 KiB: more than is searched before the place that the time tells */
+
+static char large[80];
+
+static void line_write(FILE *file, int64_t at_ms, const char *event, uint64_t number, bool torn)
+{
+    char id[ID_TEXT_SIZE], when[TIME_TEXT_SIZE];
+    fprintf(file, "{\"time\":\"%s\",\"event\":\"%s\",\"id\":\"%s\",\"pad\":\"%04000d\"", time_iso(at_ms, when), event,
+            id_text(number, id), 0);
+    fputs(torn ? "" : "}\n", file);
+}
+
+static uint64_t id_at(int64_t at_ms) { return (uint64_t)(at_ms - INT64_C(1704067200000)) << 23 | 77; }
+
+/* A minute later for each ten lines. */
+static int64_t clock_at(unsigned line) { return START_MS + (int64_t)line * 6000; }
+
+/* The lines `from` to before `to`. Those at the places are of the message: first "accepted", then "deferred". From the
+ * line `back_at` on the clock is late by `back_ms`. */
+static void large_write(const char *name, unsigned from, unsigned to, unsigned back_at, int64_t back_ms, uint64_t number,
+                        const unsigned *places, unsigned n, bool torn)
+{
+    FILE *file = fopen(name, "w");
+    assert_non_null(file);
+    for (unsigned i = from; i < to; i++) {
+        int64_t at_ms = clock_at(i) - (i >= back_at ? back_ms : 0);
+        const char *event = "other";
+        for (unsigned k = 0; k < n; k++)
+            if (places[k] == i)
+                event = k == 0 ? "accepted" : "deferred";
+        bool own = *event != 'o';
+        line_write(file, at_ms, event, own ? number : 1, torn && i == to - 1);
+    }
+    fclose(file);
+}
+
+static void check_large(uint64_t number, const char *events)
+{
+    struct history history;
+    AUTO(buf_done) struct buf found = BUF_EMPTY(4096);
+    assert_int_equal(history_open(&history, large), STATUS_OK);
+    history_lines(&history, number, collect, &found);
+    history_close(&history);
+    assert_span(buf_span(&found), events);
+}
+
+static void test_large(void **state)
+{
+    const unsigned front[] = { 0, 5, LINES - 1 }, middle[] = { 8000, 8001, 11000 }, back[] = { LINES - 1 };
+    snprintf(large, sizeof large, "%s/large", folder);
+    large_write(large, 0, LINES, LINES, 0, id_at(clock_at(0)), front, 3, false);
+    check_large(id_at(clock_at(0)), "accepted deferred deferred ");
+    check_large(id_at(clock_at(0) - 86400000), "");
+    check_large(id_at(clock_at(9000)), "");
+    check_large(id_at(clock_at(LINES + 9000)), "");
+    large_write(large, 0, LINES, LINES, 0, id_at(clock_at(8000)), middle, 3, false);
+    check_large(id_at(clock_at(8000)), "accepted deferred deferred ");
+    large_write(large, 0, LINES, LINES, 0, id_at(clock_at(LINES - 1)), back, 1, true); /* torn */
+    check_large(id_at(clock_at(LINES - 1)), "accepted ");
+    unlink(large);
+}
+
+/* Ids never go back, so those after a step of the clock tell a time that comes much later in the log. */
+static void test_clock_back(void **state)
+{
+    const unsigned places[] = { 3000, 3001, 11500 };
+    uint64_t number = id_at(clock_at(11000));
+    large_write(large, 0, LINES, 2000, 600000, number, places, 3, false);
+    check_large(number, "deferred accepted deferred "); /* the later part first */
+    large_write(large, 0, LINES, 2000, 600000, number, places, 2, false); /* nothing where it is expected */
+    check_large(number, "accepted deferred ");
+    unlink(large);
+}
+
+static void test_large_rotated(void **state)
+{
+    const unsigned places[] = { 5500, 5999, 6000, 11999 };
+    char older[96];
+    uint64_t number = id_at(clock_at(5500));
+    snprintf(older, sizeof older, "%s.1", large);
+    large_write(older, 0, 6000, LINES, 0, number, places, 4, false);
+    large_write(large, 6000, LINES, LINES, 0, number, places, 4, false);
+    check_large(number, "accepted deferred deferred deferred ");
+    number = id_at(clock_at(6000)); /* made just before the rotation, its first line stands in the new file */
+    large_write(large, 6000, LINES, LINES, 0, number, places + 2, 2, false);
+    check_large(number, "accepted deferred ");
+    number = id_at(clock_at(11000)); /* the clock was wrong then */
+    large_write(older, 0, 6000, LINES, 0, number, (const unsigned[]){ 100 }, 1, false);
+    large_write(large, 6000, LINES, LINES, 0, number, (const unsigned[]){ 1, 11500 }, 2, false);
+    check_large(number, "deferred accepted ");
+    unlink(large);
+    unlink(older);
+}
+
 static void test_field(void **state)
 {
     const struct span line = SPAN( "{\"time\":\"x\",\"id\":\"1\",\"text\":\"a\\\"b,\\\"id\\\":\",\"cut\":\"abc");
@@ -134,7 +230,8 @@ static void test_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_find),
-                                        cmocka_unit_test(test_mentions),
+                                        cmocka_unit_test(test_mentions), cmocka_unit_test(test_large),
+                                        cmocka_unit_test(test_clock_back), cmocka_unit_test(test_large_rotated),
                                         cmocka_unit_test(test_field), cmocka_unit_test(test_none) };
     return cmocka_run_group_tests(tests, begin, end);
 }
