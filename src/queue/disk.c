@@ -59,13 +59,17 @@ static enum status refused(struct queue_role *role, const char *what, enum statu
     return status;
 }
 
+/* A large queue that was killed holds its lock until the kernel has taken its memory down. */
+#define LOCK_WAIT_MS 5000
+
 enum status disk_open(struct queue_role *role)
 {
     static const struct spool_store_events store_events = { on_report, on_ready, on_released, on_low };
     static const struct spool_journal_events journal_events = { on_trouble };
     const struct queue_root *root = role_root(role);
     struct spool_store_settings settings = { .segment_octets = (uint32_t)root->common.spool.segment_octets,
-                                             .reserve_octets = (uint64_t)root->common.spool.reserve_octets };
+                                             .reserve_octets = (uint64_t)root->common.spool.reserve_octets,
+                                             .lock_wait_ms = LOCK_WAIT_MS };
     buf_clear(&role->path);
     buf_printf(&role->path, "%.*s/spool", SPAN_ARGS(root->common.state_dir));
     enum status status = spool_store_open(role->process.loop, buf_cstr(&role->path), &settings, &store_events, role,

@@ -25,6 +25,7 @@ struct spool_store_settings {
     unsigned ahead;                /* EMPTY segments to hold ready; 0: 2 */
     unsigned keep_most;            /* more EMPTY ones than this are removed; 0: 16 */
     unsigned bodies_ahead;         /* empty body files to hold ready; 0: 4 */
+    unsigned lock_wait_ms;         /* how long to wait for another process that has it: one that dies may need a moment */
     bool no_thread;                /* slow work runs in the loop's thread: for tests and simulators */
 };
 

@@ -2,6 +2,7 @@
 #include "spool/store_priv.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,16 +36,24 @@ static enum status open_own(struct spool_store *store, int parent, const char *n
     return made && parent >= 0 ? spool_fsync(ops, parent) : STATUS_OK;
 }
 
+#define LOCK_STEP_MS 20
+
 static enum status take_lock(struct spool_store *store)
 {
     const struct spool_ops *ops = store->ops;
     store->lock_fd = ops->openat(ops, store->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return STATUS_IO;
-    if (ops->lock(ops, store->lock_fd) == 0)
-        return STATUS_OK;
-    store_report(store, "lock", "another process has the spool open");
-    return errno == EWOULDBLOCK ? STATUS_EXISTS : STATUS_IO;
+    for (unsigned waited = 0; ops->lock(ops, store->lock_fd) < 0; waited += LOCK_STEP_MS) {
+        if (errno != EWOULDBLOCK)
+            return STATUS_IO;
+        if (waited >= store->settings.lock_wait_ms) {
+            store_report(store, "lock", "another process has the spool open");
+            return STATUS_EXISTS;
+        }
+        (void)poll(NULL, 0, LOCK_STEP_MS);
+    }
+    return STATUS_OK;
 }
 
 static bool each_top(void *arg, const char *name)

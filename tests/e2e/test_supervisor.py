@@ -1,5 +1,6 @@
 """What the supervisor promises: whom its processes are, that they come back, what systemd hears, what a reload takes."""
 import contextlib
+import fcntl
 import os
 import pwd
 import signal
@@ -83,6 +84,24 @@ def test_processes_come_back(house):
         house.wait_event("child-ready", count=count + 1, child=role)
         assert old[0] not in house.pids(role)
         house.wait_event("child-ended", child=role, signal=9)
+
+
+def test_start_waits_for_a_queue_that_is_still_dying(house):
+    """The kernel may need a moment to take a large process down; until then it holds the spool."""
+    house.stop()
+    path = house.folder / "state/spool/lock"
+    ready = house.starts()
+    with open(path) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        house.server = Process("serve", [binary(), "serve", "--config", str(house.config)], house.folder, house.env())
+        wait_for("a queue before the lock", lambda: any(str(path) in map(os.readlink, links(pid)) for pid in house.pids("queue")))
+    wait_for("the server's start", lambda: house.starts() > ready)
+
+
+def links(pid):
+    with contextlib.suppress(OSError):
+        return [f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd")]
+    return []
 
 
 def test_many_reloads_at_once(house):
