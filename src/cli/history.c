@@ -1,5 +1,6 @@
 #include "cli/history.h"
 #include "base/buf.h"
+#include "base/order.h"
 #include "base/time.h"
 #include "cli/search.h"
 #include <errno.h>
@@ -297,17 +298,11 @@ size_t history_mentions(const struct history *history, struct span text, const c
     return n;
 }
 
-static int id_cmp(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return (left > right) - (left < right);
-}
-
 size_t history_find(const struct history *history, struct span text, uint64_t *ret, size_t most)
 {
     size_t n = 0;
     for (unsigned i = history->count; i-- > 0 && n < most && text.n;)
         n = find_in(history->files[i].text, text, ret, n, most);
-    qsort(ret, n, sizeof *ret, id_cmp);
+    qsort(ret, n, sizeof *ret, order_u64);
     return n;
 }

@@ -1,5 +1,6 @@
 /* cli/load_report.c -- what `goniec load` measured. */
 #include "base/log.h"
+#include "base/order.h"
 #include "base/time.h"
 #include "cli/load_priv.h"
 #include <inttypes.h>
@@ -41,12 +42,6 @@ void load_failed(struct load *load, const char *step, struct span why, bool lost
     error->count = 1;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double percentile_ms(const struct load *load, unsigned percent)
 {
     return load->latency_count ? load->latency_us[(load->latency_count - 1) * percent / 100] / 1e3 : 0;
@@ -86,7 +81,7 @@ void load_report(struct load *load)
     double seconds = (double)(load->last_us - load->start_us) / 1e6;
     double rate = seconds > 0 ? (double)load->taken / seconds : 0;
     if (load->latency_count)
-        qsort(load->latency_us, load->latency_count, sizeof(*load->latency_us), compare);
+        qsort(load->latency_us, load->latency_count, sizeof(*load->latency_us), order_u32);
     if (load->options.json)
         print_json(load, seconds, rate);
     else if (!load->options.quiet)

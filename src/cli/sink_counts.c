@@ -1,4 +1,5 @@
 /* cli/sink_counts.c -- what arrived, and whether every message of a load arrived exactly once. */
+#include "base/order.h"
 #include "base/time.h"
 #include "cli/sink_priv.h"
 #include <inttypes.h>
@@ -96,12 +97,6 @@ void sink_counts_message(struct sink_counts *counts, const struct sink_id *id, u
     note_id(counts, id, recipients, each, only, now_us);
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static uint32_t percentile(const struct sink_counts *counts, unsigned percent)
 {
     return counts->latency_count ? counts->latency_us[(counts->latency_count - 1) * percent / 100] : 0;
@@ -111,7 +106,7 @@ void sink_counts_print(struct sink_counts *counts, uint64_t expected)
 {
     double seconds = (double)(counts->last_us - counts->first_us) / 1e6;
     if (counts->latency_count)
-        qsort(counts->latency_us, counts->latency_count, sizeof(*counts->latency_us), compare);
+        qsort(counts->latency_us, counts->latency_count, sizeof(*counts->latency_us), order_u32);
     printf("{\"messages\": %" PRIu64 ", \"recipients\": %" PRIu64 ", \"octets\": %" PRIu64 ", \"connections\": %" PRIu64
            ", \"open\": %" PRIu64 ", \"tls\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"broken\": %" PRIu64,
            counts->messages, counts->recipients, counts->octets, counts->connections, counts->open, counts->tls, counts->refused,

@@ -5,7 +5,8 @@ static const char *const ip_words[] = { "both", "ipv6", "ipv4", NULL };
 static const char *const tls_words[] = { "auto", "none", "opportunistic", "required", "verified", NULL };
 
 static const struct conf_directive rows[] = {
-    { "processes", CONF_INTEGER, AT(processes), "auto", "0", "64", "Delivery processes; auto: one per core.", .zero = "auto" },
+    { "processes", CONF_INTEGER, AT(processes), "auto", "0", "64",
+      "Delivery processes; auto: one for each core that goniec may use.", .zero = "auto" },
     { "leases", CONF_INTEGER, AT(leases), "5000", "1", "100000",
       "Messages that one delivery process has in hand at most, and connections that it uses. When half of them wait for "
       "servers that say nothing, those that have waited longest, and five seconds at least, are tried later." },

@@ -9,7 +9,7 @@ enum delivery_ip { DELIVERY_IP_BOTH, DELIVERY_IP_6, DELIVERY_IP_4 };
 enum delivery_tls { DELIVERY_TLS_AUTO, DELIVERY_TLS_NONE, DELIVERY_TLS_OPPORTUNISTIC, DELIVERY_TLS_REQUIRED, DELIVERY_TLS_VERIFIED };
 
 struct delivery_settings {
-    int64_t processes;        /* 0: one per core */
+    int64_t processes;        /* 0: one for each core that we may use */
     int64_t leases;
     int64_t port;
     int64_t messages_per_connection;

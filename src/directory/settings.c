@@ -7,7 +7,7 @@ static const struct conf_directive rows[] = {
       "The SQLite database of accounts and aliases. Made by `goniec account add`; changes hold at once. "
       "Default: accounts.db in `state-dir`." },
     { "password-threads", CONF_INTEGER, AT(password_threads), "auto", "0", "256",
-      "Threads that check passwords; auto: one per core.", .zero = "auto" },
+      "Threads that check passwords; auto: one for each core that goniec may use.", .zero = "auto" },
     { "password-queue", CONF_INTEGER, AT(password_queue), "256", "1", "100000",
       "Logins that may wait for such a thread. More are answered 454 \"try again later\"." },
     { "remember", CONF_TIME_MS, AT(remember_ms), "10min", "0s", "1d",

@@ -4,7 +4,7 @@
 
 struct directory_settings {
     struct span database;    /* path; unset: accounts.db in state-dir */
-    int64_t password_threads; /* 0: one per core */
+    int64_t password_threads; /* 0: one for each core that we may use */
     int64_t password_queue;
     int64_t remember_ms;
 };

@@ -1,4 +1,5 @@
 #include "queue/choice.h"
+#include "base/order.h"
 #include <stdlib.h>
 
 #define BATCH_LEAST 64u
@@ -18,12 +19,6 @@ void choice_done(struct choice *choice)
     free(choice->ids);
     free(choice->segments);
     *choice = (struct choice){ 0 };
-}
-
-static int id_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
 }
 
 /* -- the smallest of many: a heap whose first is the greatest of those kept -- */
@@ -81,7 +76,7 @@ struct place {
 
 static int place_order(const void *a, const void *b)
 {
-    return id_order(&((const struct place *)a)->oldest, &((const struct place *)b)->oldest);
+    return order_u64(&((const struct place *)a)->oldest, &((const struct place *)b)->oldest);
 }
 
 static enum status segments_order(struct choice *choice)
@@ -148,7 +143,7 @@ static void batch_look(struct choice *choice)
     choice->looking = false;
     choice->last = !is_full(choice);
     if (choice->n) {
-        qsort(choice->ids, choice->n, sizeof *choice->ids, id_order);
+        qsort(choice->ids, choice->n, sizeof *choice->ids, order_u64);
         choice->after = choice->ids[choice->n - 1];
     }
 }

@@ -1,13 +1,8 @@
 #include "queue/filter.h"
+#include "base/order.h"
 #include <stdlib.h>
 
 #define TEXT_MAX 1100
-
-static int id_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 static const char *ids_parse(struct filter *filter, const json_t *ids)
 {
@@ -23,7 +18,7 @@ static const char *ids_parse(struct filter *filter, const json_t *ids)
             return "an id has 13 letters and digits, such as 0N8T1SFT01000";
     }
     filter->id_count = n;
-    qsort(filter->ids, n, sizeof *filter->ids, id_order);
+    qsort(filter->ids, n, sizeof *filter->ids, order_u64);
     return NULL;
 }
 
@@ -133,7 +128,7 @@ bool filter_share(const struct filter *filter, const struct queue_share *share)
 bool filter_message(const struct filter *filter, const struct queue_message *message, int64_t now_ms)
 {
     int64_t age = now_ms - id_time_wall_ms(message->id);
-    if (filter->ids && !bsearch(&message->id, filter->ids, filter->id_count, sizeof message->id, id_order))
+    if (filter->ids && !bsearch(&message->id, filter->ids, filter->id_count, sizeof message->id, order_u64))
         return false;
     if ((filter->older_ms && age < filter->older_ms) || (filter->younger_ms && age > filter->younger_ms))
         return false;

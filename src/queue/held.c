@@ -1,13 +1,8 @@
 /* Leases that are not as usual: held by delivery processes since before our start, or returned by them untouched. */
+#include "base/order.h"
 #include "queue/lease.h"
 #include "queue/schedule.h"
 #include <stdlib.h>
-
-static int index_order(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 /* An attempt whose end we know already is told a second time. */
 static bool may_be_held(const struct queue_share *share, const struct lease_held *held)
@@ -24,7 +19,7 @@ static uint32_t choose(struct queue_share *share, const struct lease_held *held,
     const struct queue_rcpt *rcpts = queue_share_rcpts(share);
     uint32_t n = 0;
     for (uint32_t i = 0; i < share->count; i++) {
-        bool is_held = bsearch(&rcpts[i].index, held->recipients, held->recipient_count, sizeof *held->recipients, index_order);
+        bool is_held = bsearch(&rcpts[i].index, held->recipients, held->recipient_count, sizeof *held->recipients, order_u32);
         class[i] = is_held ? HELD : OTHER;
         n += is_held;
     }
@@ -65,7 +60,7 @@ enum status queue_held(struct queue *queue, int64_t now_ms, unsigned delivery, s
     struct queue_site *site = queue_site_ref(queue, held->site);
     if (!site)
         return STATUS_MEMORY;
-    qsort(held->recipients, held->recipient_count, sizeof *held->recipients, index_order);
+    qsort(held->recipients, held->recipient_count, sizeof *held->recipients, order_u32);
     struct queue_lease *lease = queue_lease_adopt(queue, delivery, held->lease, message, site, held->recipient_count);
     if (lease)
         adopt(queue, lease, held);

@@ -4,14 +4,9 @@
  * may be about to commit a record that names its file, and to acknowledge it, so none may be removed before every log
  * from before our start is known to have ended.
  */
+#include "base/order.h"
 #include "queue/role_priv.h"
 #include <stdlib.h>
-
-static int number_order(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 struct search {
     struct queue_role *role;
@@ -24,7 +19,7 @@ static bool look(void *arg, uint64_t number)
 {
     struct search *search = arg;
     struct queue_role *role = search->role;
-    if (search->named_count && bsearch(&number, search->named, search->named_count, sizeof number, number_order))
+    if (search->named_count && bsearch(&number, search->named, search->named_count, sizeof number, order_u64))
         return true;
     if (role->orphan_count == search->room) {
         size_t room = search->room ? search->room * 2 : 64;
@@ -49,17 +44,17 @@ enum status orphans_find(struct queue_role *role)
         if (body)
             search.named[search.named_count++] = body;
     }
-    qsort(search.named, search.named_count, sizeof *search.named, number_order);
+    qsort(search.named, search.named_count, sizeof *search.named, order_u64);
     spool_store_bodies(role->store, look, &search);
     if (role->orphan_count)
-        qsort(role->orphans, role->orphan_count, sizeof *role->orphans, number_order);
+        qsort(role->orphans, role->orphan_count, sizeof *role->orphans, order_u64);
     free(search.named);
     return STATUS_OK;
 }
 
 bool orphans_claim(struct queue_role *role, uint64_t number)
 {
-    uint64_t *found = role->orphan_count ? bsearch(&number, role->orphans, role->orphan_count, sizeof number, number_order)
+    uint64_t *found = role->orphan_count ? bsearch(&number, role->orphans, role->orphan_count, sizeof number, order_u64)
                                          : NULL;
     if (!found)
         return false;

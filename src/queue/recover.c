@@ -1,5 +1,6 @@
 #include "queue/recover.h"
 #include "base/hash.h"
+#include "base/order.h"
 #include "queue/checkpoint.h"
 #include "queue/retry.h"
 #include "queue/schedule.h"
@@ -69,12 +70,6 @@ static enum status keep(struct queue_recovery *recovery, uint64_t id, uint8_t ki
 
 /* -- what entries do -- */
 
-static int index_order(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 enum { OTHER, CHOSEN };
 
 static bool share_choose(struct queue_share *share, const uint32_t *indexes, uint32_t count, uint8_t *class)
@@ -82,7 +77,7 @@ static bool share_choose(struct queue_share *share, const uint32_t *indexes, uin
     const struct queue_rcpt *rcpts = queue_share_rcpts(share);
     bool any = false;
     for (uint32_t i = 0; i < share->count; i++) {
-        bool chosen = bsearch(&rcpts[i].index, indexes, count, sizeof *indexes, index_order) != NULL;
+        bool chosen = bsearch(&rcpts[i].index, indexes, count, sizeof *indexes, order_u32) != NULL;
         class[i] = chosen ? CHOSEN : OTHER;
         any |= chosen;
     }
@@ -196,7 +191,7 @@ uint32_t queue_entry_apply(struct queue *queue, struct queue_message *message, c
         sorted &= i == 0 || indexes[i - 1] <= indexes[i];
     }
     if (!sorted)
-        qsort(indexes, entry->count, sizeof *indexes, index_order);
+        qsort(indexes, entry->count, sizeof *indexes, order_u32);
     busy = indexes_apply(queue, message, entry, indexes);
     if (indexes != few)
         free(indexes);

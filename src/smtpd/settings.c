@@ -5,7 +5,7 @@ static const char *const bare_newline[] = { [SMTPD_BARE_NEWLINE_REFUSE] = "refus
 #define AT(member) CONF_AT(struct smtpd_settings, member)
 static const struct conf_directive rows[] = {
     { "processes", CONF_INTEGER, AT(processes), "auto", "0", "64",
-      "Processes that receive mail. auto: one per core.", .zero = "auto" },
+      "Processes that receive mail. auto: one for each core that goniec may use.", .zero = "auto" },
     { "max-size", CONF_SIZE, AT(max_octets), "25MiB", "1KiB", "1GiB",
       "Largest message taken, headers included. Announced as SIZE (RFC 1870)." },
     { "max-line", CONF_SIZE, AT(max_line), "1MiB", "998", "1GiB",

@@ -6,7 +6,7 @@
 enum smtpd_bare_newline { SMTPD_BARE_NEWLINE_REFUSE, SMTPD_BARE_NEWLINE_FIX };
 
 struct smtpd_settings {
-    int64_t processes;          /* 0: one per core */
+    int64_t processes;          /* 0: one for each core that we may use */
     int64_t max_octets;
     int64_t max_line;           /* 0: no limit */
     int64_t max_recipients;

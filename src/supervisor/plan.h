@@ -39,4 +39,4 @@ void plan_settings(const struct plan *plan, enum role role, uint32_t number, uin
 
 /* "mail.example.org" from the settings, or the machine's own name. */
 struct span plan_hostname(const struct plan *plan);
-unsigned plan_processes(int64_t asked); /* 0: one per core */
+unsigned plan_processes(int64_t asked); /* 0: one for each core that we may use */
