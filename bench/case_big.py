@@ -6,13 +6,12 @@ import os
 import random
 import smtplib
 import subprocess
-import sys
 import threading
 import time
 
 import measure as kernel
 import scale
-from servers import Goniec, free_port, wait_port
+from servers import Goniec, Sink
 
 ABOUT = "50 MiB messages from 100 connections at once; small mail in between"
 MIB = 1 << 20
@@ -28,31 +27,17 @@ def behind():
     os.nice(19)
 
 
-class Sink:
-    """A receiver; its counts are in its last line of output."""
+def sink(bench, name):
+    more = {"preexec_fn": behind} if name in ("big", "sample") else {}
+    options = ["--store", bench.folder / "samples"] if name == "sample" else []
+    return Sink(bench.goniec, bench.folder, "--stats", 1, *options, name=name, **more)
 
-    def __init__(self, bench, name, *options):
-        self.port, self.output = free_port(), bench.folder / f"{name}.json"
-        with open(self.output, "w") as output:
-            self.process = subprocess.Popen([bench.goniec, "sink", "--quiet", "--listen", f"127.0.0.1:{self.port}", "--stats", "1",
-                                             *options], stdout=output, stderr=sys.stderr,
-                                            preexec_fn=behind if name in ("big", "sample") else None)
-        wait_port(self.port, self.process)
 
-    def counts(self):
-        lines = self.output.read_text().splitlines()
-        return json.loads(lines[-1]) if lines else {"messages": 0}
-
-    def wait(self, count, seconds):
-        end = time.monotonic() + seconds
-        while self.counts()["messages"] < count and time.monotonic() < end:
-            time.sleep(0.2)
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(10)
-        return self.counts()
+def wait_for(sink, count, seconds):
+    """Until so many messages have arrived, or the time is up."""
+    end = time.monotonic() + seconds
+    while (sink.last() or {"messages": 0})["messages"] < count and time.monotonic() < end:
+        time.sleep(0.2)
 
 
 class BigGoniec(Goniec):
@@ -174,7 +159,7 @@ def quiet(bench, server, seconds):
     small = small_mail(bench, server, "quiet", seconds)
     found = report(small)
     time.sleep(1.2)
-    return {"reply": found["latency_ms"], "arrival": server.sinks["quiet"].stop()["arrival_ms"], "sync": probe.result_ms()}
+    return {"reply": found["latency_ms"], "arrival": server.sinks["quiet"].take()["arrival_ms"], "sync": probe.result_ms()}
 
 
 def busy(bench, server, count, octets):
@@ -188,15 +173,15 @@ def busy(bench, server, count, octets):
         thread.start()
     taken = report(big)
     taken_s = time.monotonic() - begun
-    server.sinks["big"].wait(count, ARRIVE_S - taken_s)
-    server.sinks["sample"].wait(SAMPLES, ARRIVE_S - taken_s)
+    wait_for(server.sinks["big"], count, ARRIVE_S - taken_s)
+    wait_for(server.sinks["sample"], SAMPLES, ARRIVE_S - taken_s)
     all_s = time.monotonic() - begun
     small.terminate()
     found = report(small)
     time.sleep(1.2)
     watch.stop()
-    return {"reply": found["latency_ms"], "arrival": server.sinks["busy"].stop()["arrival_ms"], "sync": probe.result_ms(),
-            "small": found, "big": taken, "arrived": server.sinks["big"].stop(), "taken_s": taken_s, "all_s": all_s, "peak": watch,
+    return {"reply": found["latency_ms"], "arrival": server.sinks["busy"].take()["arrival_ms"], "sync": probe.result_ms(),
+            "small": found, "big": taken, "arrived": server.sinks["big"].take(), "taken_s": taken_s, "all_s": all_s, "peak": watch,
             "hashes": {number: hashlib.sha256(body).hexdigest() for number, body in bodies.items()}}
 
 
@@ -246,13 +231,12 @@ def measure_all(bench, server, count, octets):
 def measure(bench):
     count, octets = (4, 2 * MIB) if bench.small else (100, 50 * MIB)
     server = BigGoniec(bench.goniec, bench.folder / "goniec")
-    samples = bench.folder / "samples"
-    samples.mkdir()
+    (bench.folder / "samples").mkdir()
     try:
-        server.sinks = {name: Sink(bench, name, *(["--store", str(samples)] if name == "sample" else [])) for name in DOMAINS}
+        server.sinks = {name: sink(bench, name) for name in DOMAINS}
         server.start(None)
         return measure_all(bench, server, count, octets)
     finally:
         server.stop()
-        for sink in server.sinks.values():
-            sink.stop()
+        for each in server.sinks.values():
+            each.take()

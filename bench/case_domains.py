@@ -2,12 +2,11 @@
 import json
 import os
 import resource
-import time
 
 import measure as proc
-from names import ZONE, Abroad, Internet, Nsd, Sink, Watch
+from names import EVERYWHERE, ZONE, Abroad, Internet, Nsd, Watch
 from scale import Figure, Lost
-from servers import run
+from servers import Sink, free_port, run
 
 ABOUT = "100,000 domains, one message each, over DNS with realistic sharing of MX"
 RUN = 20010
@@ -19,13 +18,7 @@ def send(bench, server, sink, count, number):
     load = json.loads(run([bench.goniec, "load", "--json", "--to", f"127.0.0.1:{server.ports['relay']}", "--messages", count,
                            "--connections", 20, "--size", 4096, "--users", count, "--run", number, "--from", "s@home.example",
                            "--rcpt", f"user@d%d.{ZONE}"], check=False))
-    seen, since = -1, time.monotonic()
-    while time.monotonic() - since < STALLED_S and sink.process.poll() is None:
-        time.sleep(0.1)
-        now = sink.last()
-        if now and now["messages"] != seen:
-            seen, since = now["messages"], time.monotonic()
-    arrived = sink.take()
+    arrived = sink.wait(STALLED_S)
     if load["taken"] != count or arrived["unique"] != count or arrived["surplus"]:
         raise Lost(f"{count} sent, {load['taken']} taken, {arrived['unique']} arrived, {arrived['surplus']} too often")
     return (arrived["last_us"] - load["start_us"]) / 1e6, arrived
@@ -38,7 +31,8 @@ def children_us():
 
 
 def one_pass(bench, server, nsd, count, number, port):
-    sink = Sink(bench.goniec, bench.folder, "--expect", count, "--run", number, "--stats", 1, port=port, name=f"sink{number}")
+    sink = Sink(bench.goniec, bench.folder, "--expect", count, "--run", number, "--stats", 1, port=port, name=f"sink{number}",
+                hosts=EVERYWHERE)
     named, ended = sum(proc.by_role(nsd.process.pid, proc.cpu_us).values()), children_us()
     asked, cpu, watch = nsd.queries(), proc.Difference(server.root(), proc.cpu_us), Watch(server.root())
     try:
@@ -59,13 +53,12 @@ def measure(bench):
     internet = Internet(count)
     bench.say(f"{count} domains at {internet.sites} sites: " + ", ".join(f"{n} {k}" for k, n in internet.kinds.most_common()))
     nsd = Nsd(bench.folder, internet.records)
-    first = Sink(bench.goniec, bench.folder, name="port")
-    first.take()
-    server = Abroad(bench.goniec, bench.folder / "goniec", nsd.port, first.port)
+    port = free_port()
+    server = Abroad(bench.goniec, bench.folder / "goniec", nsd.port, port)
     try:
         server.launch()
-        cold = one_pass(bench, server, nsd, count, RUN, first.port)
-        warm = one_pass(bench, server, nsd, count, RUN + 1, first.port)
+        cold = one_pass(bench, server, nsd, count, RUN, port)
+        warm = one_pass(bench, server, nsd, count, RUN + 1, port)
     finally:
         server.stop()
         nsd.stop()

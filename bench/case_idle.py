@@ -6,13 +6,12 @@ import selectors
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 
 import measure as kernel
 import scale
-from servers import Goniec, free_port, wait_port
+from servers import Goniec, Sink
 
 ABOUT = "memory of 200 busy and 10,000 idle connections; mail flows beside them"
 BUSY = 200
@@ -154,14 +153,11 @@ def idle_count(bench):
 
 def measure(bench):
     count = idle_count(bench)
-    server, port = Goniec(bench.goniec, bench.folder / "goniec"), free_port()
-    sink = subprocess.Popen([bench.goniec, "sink", "--quiet", "--listen", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=sys.stderr)
+    server, sink = Goniec(bench.goniec, bench.folder / "goniec"), Sink(bench.goniec, bench.folder)
     try:
-        wait_port(port, sink)
-        server.start(port)
+        server.start(sink.port)
         server.warm_up(bench.goniec)
         return measure_all(bench, server, count)
     finally:
         server.stop()
-        sink.terminate()
-        sink.wait(10)
+        sink.take()

@@ -9,9 +9,9 @@ import threading
 import time
 
 import measure as proc
-from names import ZONE, Abroad, Internet, Nsd, Sink
+from names import EVERYWHERE, ZONE, Abroad, Internet, Nsd
 from scale import Figure, Lost
-from servers import free_port, run, tree_of
+from servers import Sink, free_port, run, tree_of
 
 ABOUT = "1,000,000 messages of 4 KiB wait for 50,000 domains: memory, start, latency of other mail, drain"
 RUN = "1000000"
@@ -116,7 +116,8 @@ class Case:
         self.figures.append(figure)
 
     def sink(self, name, *options):
-        return self.keep(Sink(self.bench.goniec, self.bench.folder, "--run", RUN, *options, port=self.sink_port, name=name))
+        return self.keep(Sink(self.bench.goniec, self.bench.folder, "--run", RUN, *options, port=self.sink_port, name=name,
+                              hosts=EVERYWHERE))
 
     def idle(self):
         """The next unused destination of other mail: its domain and its receiver."""

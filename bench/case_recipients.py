@@ -7,8 +7,9 @@ import threading
 import time
 
 import measure as proc
-from names import ZONE, Abroad, Internet, Nsd, Sink
+from names import EVERYWHERE, ZONE, Abroad, Internet, Nsd
 from scale import Figure, Lost
+from servers import Sink
 
 ABOUT = "one message to 10,000 recipients in 1,000 domains, then ten at once; some refused, some put off"
 OCTETS = 100 * 1024
@@ -133,8 +134,9 @@ def measure(bench):
     internet = Internet(domains)
     nsd = Nsd(bench.folder, internet.records)
     stores = [bench.folder / "arrived", bench.folder / "reports"]
-    there = Sink(bench.goniec, bench.folder, "--store", stores[0], "--refuse", "rcpt=550:refused*@*", "--defer", "rcpt:20%:late*@*")
-    home = Sink(bench.goniec, bench.folder, "--store", stores[1], name="home", hosts=("127.0.0.1",))
+    there = Sink(bench.goniec, bench.folder, "--store", stores[0], "--refuse", "rcpt=550:refused*@*", "--defer", "rcpt:20%:late*@*",
+                 hosts=EVERYWHERE)
+    home = Sink(bench.goniec, bench.folder, "--store", stores[1], name="home")
     server = Abroad(bench.goniec, bench.folder / "goniec", nsd.port, there.port,
                     smtpd={"max-recipients": EACH * domains}, queue={"first-retry": "2s", "longest-retry": "4s"},
                     routes=[{"domain": "home.example", "via": f"smtp://127.0.0.1:{home.port}", "tls": "none"}])

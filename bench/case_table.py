@@ -1,12 +1,11 @@
 """What one relayed message of 4 KiB costs once the segments are in use: CPU by process, writes, syncs, latency."""
 import json
 import os
-import subprocess
 
 import measure as kernel
-from run import RUN, Sink
+from run import RUN
 from scale import Figure, Lost
-from servers import Goniec, free_port, run, wait_port
+from servers import Goniec, Sink, free_port, run
 
 ABOUT = "what a message costs in the long run (relay, 4 KiB)"
 SIZE = 4096
@@ -32,20 +31,9 @@ class Flushes:
         return None if self.before is None else self.now() - self.before
 
 
-class Receiver(Sink):
-    """A sink on the port that the server sends to; the next round's stands where the last one stood."""
-
-    def __init__(self, goniec, folder, count, port):
-        self.port, self.output = port, folder / "sink.json"
-        with open(self.output, "w") as output:
-            self.process = subprocess.Popen([goniec, "sink", "--quiet", "--listen", f"127.0.0.1:{port}", "--expect", str(count),
-                                             "--run", RUN, "--stats", "1"], stdout=output)
-        wait_port(port, self.process)
-
-
 def one_round(bench, server, port, connections, count):
     """Sends `count` messages; what they cost, per message."""
-    sink = Receiver(bench.goniec, bench.folder, count, port)
+    sink = Sink(bench.goniec, bench.folder, "--expect", count, "--run", RUN, "--stats", 1, port=port)
     try:
         cpu = kernel.Difference(server.root(), kernel.cpu_us)
         switches = kernel.Difference(server.root(), kernel.switches)
@@ -58,7 +46,7 @@ def one_round(bench, server, port, connections, count):
         os.sync()
         octets = None if octets is None else kernel.device_octets(bench.folder) - octets
     finally:
-        sink.stop()
+        sink.take()
     if arrived["unique"] != count or arrived["surplus"]:
         raise Lost(f"{count} sent, {arrived['unique']} arrived, {arrived['surplus']} too many")
     return {"rate": count / ((arrived["last_us"] - load["start_us"]) / 1e6), "latency": load["latency_ms"],
@@ -89,9 +77,9 @@ def cost_of(bench, folder, connections, count, rounds=4):
     port = free_port()
     server.start(port)
     try:
-        receiver = Receiver(bench.goniec, bench.folder, 10 ** 9, port)
+        warm = Sink(bench.goniec, bench.folder, port=port)
         server.warm_up(bench.goniec)
-        receiver.stop()
+        warm.take()
         results = [one_round(bench, server, port, connections, count) for _ in range(rounds)][1:]
     finally:
         server.stop()

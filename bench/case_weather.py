@@ -10,8 +10,9 @@ import subprocess
 import threading
 import time
 
-from names import ZONE, Abroad, Nsd, Sink, Watch
+from names import ZONE, Abroad, Nsd, Watch
 from scale import Figure, Lost
+from servers import Sink, free_port
 
 ABOUT = "half of all sites stall, refuse or time out: the other half's rate and latency; when retries come"
 SITES = 2000
@@ -157,10 +158,9 @@ def one_weather(bench, name, nsd, port, other, sizes):
 
 def measure(bench):
     sites, count = (60, 600) if bench.small else (SITES, int(os.environ.get("WEATHER", 30000)))
-    first = Sink(bench.goniec, bench.folder, name="port")
-    first.take()
+    port = free_port()
     ill = {kind: f"127.77.0.{n + 1}" for n, kind in enumerate(ILLS)}
-    servers = IllServers(first.port)
+    servers = IllServers(port)
     for kind, greeting in (("silent", None), ("stalls", b"220 patience\r\n"), ("busy", b"421 4.3.2 not now\r\n")):
         servers.listen(ill[kind], greeting)
     servers.blackhole(ill["blackhole"])
@@ -168,8 +168,8 @@ def measure(bench):
     servers.start()
     nsd = Nsd(bench.folder, zone(sites, ill))
     try:
-        calm = one_weather(bench, "calm", nsd, first.port, "c", (count, sites))
-        bad = one_weather(bench, "storm", nsd, first.port, "b", (count, sites))
+        calm = one_weather(bench, "calm", nsd, port, "c", (count, sites))
+        bad = one_weather(bench, "storm", nsd, port, "b", (count, sites))
     finally:
         nsd.stop()
     full = not bench.small

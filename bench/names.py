@@ -10,11 +10,9 @@ import json
 import pathlib
 import random
 import shutil
-import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 
@@ -22,6 +20,7 @@ import measure
 from servers import Goniec, free_port, run, tree_of, wait_port
 
 ZONE = "bench.example"
+EVERYWHERE = ("0.0.0.0",)  # where the sink of all domains listens
 PROVIDERS = 10
 SHARES = (("provider", 0.35), ("tenant", 0.10), ("hoster", 0.20), ("own", 0.25), ("pair", 0.04), ("bare", 0.06))
 
@@ -133,7 +132,6 @@ class Nsd:
             self.process.wait(20)
 
 
-
 class Abroad(Goniec):
     """goniec sending by the MX records of a DNS server of ours, to servers on one port of the loopback; mail to
     home.example (and so every report) goes to that port of 127.0.0.1. `more`: sections laid over these settings."""
@@ -162,36 +160,6 @@ class Abroad(Goniec):
 
     def say(self, *words):
         return run([self.program, *words, "--config", self.config])
-
-
-class Sink:
-    """One receiver, on all addresses unless told which (127.0.0.1 must be among them); take() ends it and gives what it counted."""
-
-    def __init__(self, goniec, folder, *options, port=None, name="sink", hosts=("0.0.0.0",)):
-        self.port, self.output = port or free_port(), pathlib.Path(folder) / f"{name}.json"
-        with open(self.output, "w") as output:
-            listen = [word for host in hosts for word in ("--listen", f"{host}:{self.port}")]
-            self.process = subprocess.Popen([goniec, "sink", "--quiet", *listen, *map(str, options)], stdout=output, stderr=sys.stderr)
-        wait_port(self.port, self.process)
-
-    def count(self):
-        """What it has counted so far."""
-        before = self.output.stat().st_size
-        self.process.send_signal(signal.SIGUSR1)
-        end = time.monotonic() + 20
-        while self.process.poll() is None and self.output.stat().st_size == before and time.monotonic() < end:
-            time.sleep(0.01)
-        return self.last()
-
-    def last(self):
-        lines = self.output.read_text().splitlines()
-        return json.loads(lines[-1]) if lines else None
-
-    def take(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
-        return self.last()
 
 
 class Watch(threading.Thread):

@@ -18,11 +18,10 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from servers import Goniec, Postfix, free_port, run, tree_of, wait_port  # noqa: E402
+from servers import Goniec, Postfix, Sink, run, tree_of  # noqa: E402
 
 BUILT = pathlib.Path(__file__).resolve().parent.parent / "build/release/src/cli/goniec"
 RUN = "4711"      # tells the measured messages from those that warm the server up
-SETTLE_S = 60     # how long the queue may go on without an arrival before messages count as lost
 KIB = 1024
 
 # mode, octets, connections, messages per connection (0: all on the first ones)
@@ -41,36 +40,6 @@ def how_many(server, case, seconds):
     rate /= {1: 5, 20: 1, 200: 1}[connections]
     rate /= 2 if mode == "submission" and per == 1 else 1
     return max(int(rate * seconds), 4 * connections, 100)
-
-
-class Sink:
-    def __init__(self, goniec, folder, count):
-        self.port = free_port()
-        self.output = folder / "sink.json"
-        with open(self.output, "w") as output:
-            self.process = subprocess.Popen([goniec, "sink", "--quiet", "--listen", f"127.0.0.1:{self.port}", "--expect", str(count),
-                                             "--run", RUN, "--stats", "1"], stdout=output, stderr=sys.stderr)
-        wait_port(self.port, self.process)
-
-    def last(self):
-        lines = self.output.read_text().splitlines()
-        return json.loads(lines[-1]) if lines else None
-
-    def wait(self):
-        """Until all have arrived, or nothing arrives any more."""
-        seen, since = -1, time.monotonic()
-        while self.process.poll() is None and time.monotonic() - since < SETTLE_S:
-            time.sleep(0.05)
-            now = self.last()
-            if now and now["messages"] != seen:
-                seen, since = now["messages"], time.monotonic()
-        self.stop()
-        return self.last()
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(10)
 
 
 class Trace:
@@ -93,7 +62,7 @@ class Trace:
 
 def measure(server, goniec, folder, case, count, trace=False):
     mode, size, connections, per = case
-    sink = Sink(goniec, folder, count)
+    sink = Sink(goniec, folder, "--expect", count, "--run", RUN, "--stats", 1)
     calls = None
     try:
         server.start(sink.port)
@@ -110,7 +79,7 @@ def measure(server, goniec, folder, case, count, trace=False):
         cpu = server.cpu_seconds() - before
         calls = tracer.calls() if tracer else None
     finally:
-        sink.stop()
+        sink.take()
         server.stop()
     seconds = (arrived["last_us"] - load["start_us"]) / 1e6
     return {

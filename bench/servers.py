@@ -1,8 +1,7 @@
-"""The two servers that are measured, each started in a folder of its own with everything sent on to one sink."""
+"""The two servers that are measured, each started in a folder of its own, and the sink that everything is sent on to."""
 import json
 import os
 import pathlib
-import pwd
 import shutil
 import signal
 import socket
@@ -71,6 +70,49 @@ def cpu_of_tree(root):
     """Seconds of the process, all below it, and all of them that have ended and were waited for."""
     every = processes()
     return sum(every[pid][1] for pid in tree_of(root, every) if pid in every) / TICKS
+
+
+class Sink:
+    """A receiver (`goniec sink`) in front of which a server stands; take() ends it and gives what it counted."""
+
+    def __init__(self, goniec, folder, *options, port=None, name="sink", hosts=("127.0.0.1",), **more):
+        """`hosts`: addresses to listen on, through one of which 127.0.0.1 is reached; `more`: for subprocess.Popen."""
+        self.port, self.output = port or free_port(), pathlib.Path(folder) / f"{name}.json"
+        with open(self.output, "w") as output:
+            listen = [word for host in hosts for word in ("--listen", f"{host}:{self.port}")]
+            self.process = subprocess.Popen([goniec, "sink", "--quiet", *listen, *map(str, options)], stdout=output,
+                                            stderr=sys.stderr, **more)
+        wait_port(self.port, self.process)
+
+    def count(self):
+        """What it has counted so far."""
+        before = self.output.stat().st_size
+        self.process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + 20
+        while self.process.poll() is None and self.output.stat().st_size == before and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.last()
+
+    def last(self):
+        """What it last said, by itself with --stats; None: nothing yet."""
+        lines = self.output.read_text().splitlines()
+        return json.loads(lines[-1]) if lines else None
+
+    def wait(self, settle_s=60):
+        """With --expect and --stats: until all have arrived, or nothing has for so long; then like take()."""
+        seen, since = -1, time.monotonic()
+        while self.process.poll() is None and time.monotonic() - since < settle_s:
+            time.sleep(0.05)
+            now = self.last()
+            if now and now["messages"] != seen:
+                seen, since = now["messages"], time.monotonic()
+        return self.take()
+
+    def take(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+        return self.last()
 
 
 class Server:
