@@ -69,7 +69,7 @@ static void classify(struct queue *queue, struct queue_site *site)
         return;
     queue->out_of_class[site->class] -= site->out;
     queue->out_of_class[class] += site->out;
-    site->class = class;
+    site->class = (uint8_t)class;
     if (list_is_linked(&site->parked))
         unpark(queue, site); /* it stands in another line from now on */
 }
