@@ -42,11 +42,16 @@ static void gather_check(struct queue_role *role)
     gathered(role);
 }
 
+static void tell_untold(struct queue_role *role)
+{
+    log_warning(role_log(role), "leases-untold",
+                LOG_STR("what", "a delivery process has not said what it is sending; that may arrive twice"));
+}
+
 static void on_gather_end(struct loop_timer *timer)
 {
     struct queue_role *role = CONTAINER(timer, struct queue_role, gather_end);
-    log_warning(role_log(role), "leases-untold",
-                LOG_STR("what", "a delivery process has not said what it is sending; that may arrive twice"));
+    tell_untold(role);
     gathered(role);
 }
 
@@ -71,6 +76,8 @@ static void delivery_gone(struct delivery *delivery)
     struct queue_role *role = delivery->role;
     unsigned number = delivery->number;
     bool begun = delivery->channel;
+    if (begun && role->queue.gathering && !delivery->told)
+        tell_untold(role);
     delivery_free(delivery);
     for (MAP_EACH(node, &role->sent_bodies))
         CONTAINER(node, struct sent_body, node)->sent_to &= ~(UINT64_C(1) << number);

@@ -250,6 +250,8 @@ static void on_end(struct child *child, int how)
               LOG_STR("child", role_name(child->role)), LOG_INT("number", child->number),
               LOG_INT("child_pid", child->pid), LOG_INT("exit", WIFEXITED(how) ? WEXITSTATUS(how) : -1),
               LOG_INT("signal", WIFSIGNALED(how) ? WTERMSIG(how) : 0), LOG_INT("lived_ms", lived_ms));
+    if (!expected)
+        windows_child_ended(child);
     channel_free(child->channel);
     child->channel = NULL;
     child->pid = 0;

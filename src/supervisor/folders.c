@@ -67,7 +67,7 @@ static void write_pid(const struct plan *plan)
     }
 }
 
-int folders_lock(const struct plan *plan, struct conf_faults *faults)
+int folders_lock(const struct plan *plan, struct conf_faults *faults, bool *ret_was_cut_off)
 {
     const struct span *path = &plan->settings->common.state_dir;
     int fd = open_lock(plan, O_CREAT);
@@ -83,11 +83,19 @@ int folders_lock(const struct plan *plan, struct conf_faults *faults)
         close(fd);
         return -1;
     }
+    *ret_was_cut_off = pread(fd, holder, 1, 0) == 1;
     int n = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) == 0 && pwrite(fd, holder, (size_t)n, 0) != n)
-        holder[0] = 0; /* the lock holds all the same */
+    /* Synced: after a power cut, too, it shall be seen. Whatever fails, the lock holds all the same. */
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, (size_t)n, 0) != n || fsync(fd) != 0)
+        holder[0] = 0;
     write_pid(plan);
     return fd;
+}
+
+void folders_mark_stopped(int lock_fd)
+{
+    if (lock_fd >= 0 && ftruncate(lock_fd, 0) != 0)
+        return; /* the next start says that something may arrive twice; there is nothing worse to it */
 }
 
 bool folders_are_locked(const struct plan *plan)

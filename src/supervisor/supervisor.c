@@ -217,7 +217,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     const struct root_settings *settings = supervisor->plan->settings;
     limits_raise(supervisor->plan);
     unsigned processes = MIN(plan_processes(settings->smtpd.processes), CHILDREN_MAX / 2u);
-    if (!folders_make(supervisor->plan, faults) || (supervisor->lock_fd = folders_lock(supervisor->plan, faults)) < 0 ||
+    if (!folders_make(supervisor->plan, faults) || (supervisor->lock_fd = folders_lock(supervisor->plan, faults, &supervisor->was_cut_off)) < 0 ||
         (supervisor->log_fd = folders_log(supervisor->plan, faults)) < 0)
         return false;
     log_init(&supervisor->log, supervisor->log_fd, role_name(ROLE_SUPERVISOR),
@@ -225,6 +225,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
     /* From here on a signal waits for the loop: a stop in the middle of the start is a stop, too. */
     if (!open_loop(supervisor, faults) || !plan_self_sign(supervisor->plan, faults, &made))
         return false;
+    windows_begin(supervisor);
     limits_tell(supervisor, supervisor->plan);
     if (settings->common.tls.certificates.n == 0)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
@@ -276,8 +277,12 @@ int supervisor_run(const char *path)
         loop_run(supervisor->loop);
         log_info(&supervisor->log, "stopped");
         exit_status = supervisor->exit_status;
+        if (!supervisor->is_cut_off)
+            folders_mark_stopped(supervisor->lock_fd);
     } else {
         fputs(buf_cstr(&faults.text), stderr);
+        if (!supervisor->was_cut_off)
+            folders_mark_stopped(supervisor->lock_fd);
     }
     close_all(supervisor);
     conf_faults_done(&faults);

@@ -1,7 +1,7 @@
 /* supervisor/supervisor_priv.h -- the supervisor's state, shared by the files that keep it.
  *
  * supervisor.c starts, stops and hears signals; child.c keeps one process; reload.c changes the settings under way;
- * control.c is the socket; limits.c the descriptors.
+ * control.c is the socket; limits.c the descriptors; windows.c tells when messages may arrive twice.
  */
 #pragma once
 #include "base/log.h"
@@ -55,6 +55,9 @@ struct supervisor {
     void *next_reload_arg;
     struct control *control;
     int exit_status;
+    bool was_cut_off;           /* whoever had the lock before us did not stop in order */
+    bool is_cut_off;            /* nor do we: the queue died during the stop */
+    int64_t delivery_lost_ms;   /* when a delivery process last died; 0: never */
 };
 
 /* --- child.c --- */
@@ -79,6 +82,10 @@ void supervisor_stop(struct supervisor *supervisor);                /* the secon
 /* --- limits.c --- */
 void limits_raise(const struct plan *plan);  /* descriptors, as far as the system lets us */
 void limits_tell(struct supervisor *supervisor, const struct plan *plan); /* warns when they are too few for the settings */
+
+/* --- windows.c --- */
+void windows_begin(struct supervisor *supervisor);  /* before the first process is started */
+void windows_child_ended(struct child *child);      /* against our will, or cut off in a stop; its state is still that of before */
 
 /* --- reload.c --- */
 /* Calls `on_done` (maybe at once) with an empty text when everything holds, or with what is wrong. While the server

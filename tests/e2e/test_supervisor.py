@@ -242,3 +242,34 @@ def test_process_that_cannot_start_ends_the_start(tmp_path):
     server = Process("serve", [binary(), "serve", "--config", str(house.config)], house.folder)
     assert server.process.wait(30) == 1
     assert "queue" in server.text() and "Sanitizer" not in server.text()
+
+
+def test_a_run_that_was_cut_off_is_told(house):
+    """What was being delivered then may arrive twice, and nobody is left who could say what it was."""
+    assert not house.events("leases-forgotten")
+    house.stop()
+    house.start()
+    assert not house.events("leases-forgotten")
+    house.kill()
+    house.start()
+    (event,) = house.events("leases-forgotten")
+    assert event["role"] == "supervisor" and "cut off" in event["why"]
+    house.stop()
+    house.start()
+    assert len(house.events("leases-forgotten")) == 1
+
+
+def test_queue_and_delivery_that_die_together_are_told(house):
+    house.stop()
+    house.start()
+    for role in ("delivery", "queue"):
+        os.kill(house.pids(role)[0], signal.SIGKILL)
+    assert "may arrive twice" in house.wait_event("leases-forgotten")[0]["what"]
+
+
+def test_a_delivery_that_dies_alone_forgets_nothing(house):
+    ended = len(house.events("child-ended"))
+    os.kill(house.pids("delivery")[0], signal.SIGKILL)
+    house.wait_event("child-ended", ended + 1)
+    house.wait_event("child-ready", 2, child="delivery", number=0)
+    assert not house.events("leases-forgotten")
