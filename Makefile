@@ -7,18 +7,21 @@
 #   make bench      goniec beside Postfix on this machine
 #   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
 #   make agree      goniec's load generator and receiver beside Postfix's own
+#   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed)
 #   make fuzz       every fuzzer for SECONDS=30
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean
 
 PREFIX ?= /usr/local
 SECONDS ?= 30
+ROUNDS ?= 100
+FROM ?= 1
 BUILD := build/release
 # Settings and data have their usual places whatever the prefix; meson would put them below it.
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale agree fuzz install clean
+.PHONY: all run test count bench scale agree crash fuzz install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -55,6 +58,11 @@ agree:
 	packaging/packages.sh bench
 	$(MAKE) --no-print-directory all
 	/usr/bin/python3 bench/agree.py
+
+crash:
+	packaging/packages.sh test
+	$(MAKE) --no-print-directory all
+	GONIEC_BUILD=$(BUILD) /usr/bin/python3 tests/crash/rounds.py --rounds $(ROUNDS) --from $(FROM)
 
 fuzz:
 	packaging/packages.sh fuzz
