@@ -83,6 +83,11 @@ static void cut_self(struct hops *hops, const char *self)
     }
 }
 
+static void set_null(const struct hops_query *query, struct hops *hops)
+{
+    set_trouble(&hops->trouble, HOPS_FAILED, 556, STATUS_CODE(5, 1, 10), "the domain ", query->host, " takes no mail");
+}
+
 static void take_records(const struct hops_query *query, const struct dns_answer *answer, struct hops *hops)
 {
     unsigned most = MIN(answer->count, (unsigned)DNS_RECORDS_MAX);
@@ -97,6 +102,10 @@ static void take_records(const struct hops_query *query, const struct dns_answer
         struct hop *hop = &hops->list[hops->count++];
         snprintf(hop->name, sizeof hop->name, "%s", answer->records[i].name);
         hop->preference = answer->records[i].preference;
+    }
+    if (hops->count == 0) {
+        set_null(query, hops);
+        return;
     }
     uint64_t random = query->random;
     shuffle(hops->list, hops->count, &random); /* the sort that follows need not keep an order among equals */
@@ -136,8 +145,6 @@ static void on_mx(void *arg, const struct dns_answer *answer)
         set_trouble(&hops.trouble, HOPS_FAILED, 0, STATUS_CODE(5, 1, 2), "the domain ", query->host, " does not exist");
     else if (answer->status == STATUS_SYNTAX)
         set_trouble(&hops.trouble, HOPS_FAILED, 0, STATUS_CODE(5, 1, 2), "", query->host, " is not the name of a domain");
-    else if (answer->count == 1 && !answer->records[0].name[0])
-        set_trouble(&hops.trouble, HOPS_FAILED, 556, STATUS_CODE(5, 1, 10), "the domain ", query->host, " takes no mail");
     else if (answer->count == 0)
         take_itself(query, &hops);
     else
@@ -151,7 +158,8 @@ static void on_mx(void *arg, const struct dns_answer *answer)
 /* The DNS knows a name in UTF-8 by its A-labels (RFC 5891). One that has none stays as it is, and is no name. */
 static void set_host(struct hops_query *query, struct span name)
 {
-    memcpy(query->host, name.p, name.n);
+    if (name.n)
+        memcpy(query->host, name.p, name.n);
     if (span_is_ascii(name))
         return;
     char *ascii = NULL;

@@ -5,6 +5,7 @@ static const struct name_row names[] = {
     { "plain.example", DNS_MX, "20 b.example,10 a.example" },
     { "same.example", DNS_MX, "5 a.example,5 b.example" },
     { "null.example", DNS_MX, "0 " },
+    { "nulls.example", DNS_MX, "0 ,5 " },
     { "none.example", DNS_A, "192.0.2.9" },
     { "empty.example", DNS_TXT, "" },
     { "bad.example", DNS_MX, "!" },
@@ -90,6 +91,7 @@ static void servers_of_a_domain(void **state)
     } rows[] = {
         { "plain.example", "a.example b.example mx:a.example,b.example" },
         { "null.example", "failed 556 5.1.10" },
+        { "nulls.example", "failed 556 5.1.10" },
         { "none.example", "none.example (itself) mx:none.example" },
         { "empty.example", "empty.example (itself) mx:empty.example" },
         { "missing.example", "failed 0 5.1.2" },
