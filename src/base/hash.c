@@ -27,6 +27,11 @@ uint64_t hash_bytes(struct span bytes)
     return XXH3_64bits_withSeed(bytes.p, bytes.n, seed());
 }
 
+uint64_t hash_seeded(struct span bytes, uint64_t seed_of_all)
+{
+    return XXH3_64bits_withSeed(bytes.p, bytes.n, seed_of_all);
+}
+
 uint64_t hash_bytes_case(struct span bytes)
 {
     char lower[256];

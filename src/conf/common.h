@@ -14,6 +14,7 @@ enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 #define CONF_HOSTNAME "hostname"                                  /* the machine's own name */
 #define CONF_SELF_SIGNED_CERTIFICATE "self-signed-certificate"    /* sent when no certificate is configured */
 #define CONF_SELF_SIGNED_KEY "self-signed-key"
+#define CONF_MEMORY "memory" /* octets that the machine, or our part of it, has, as a decimal number; only for smtpd */
 #define CONF_AUTHORITIES "authorities" /* PEM: delivery.trust, or the system's; only for delivery */
 
 struct conf_listen {

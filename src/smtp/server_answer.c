@@ -51,8 +51,8 @@ static void refused(struct smtp_server *server, enum smtp_server_event_kind kind
 {
     if (kind == SMTP_EVENT_DATA || kind == SMTP_EVENT_END)
         server_end_transaction(server); /* what a message is refused for is no misbehaviour: not counted */
-    else if (code >= 500)
-        server_count_error(server);
+    else if (code >= 500 || kind == SMTP_EVENT_AUTH || kind == SMTP_EVENT_AUTH_RESPONSE)
+        server_count_error(server); /* a login put off, too: who guesses is told so often enough */
     if (kind == SMTP_EVENT_MAIL)
         server->utf8 = false;
 }

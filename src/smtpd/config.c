@@ -47,6 +47,29 @@ static void make_smtp(struct smtpd_config *config)
     };
 }
 
+static void make_limits(struct smtpd_config *config, const struct supervisor_settings *settings)
+{
+    const struct smtpd_settings *own = &config->root->smtpd;
+    config->limits = (struct client_limits){
+        .connections = (unsigned)own->max_connections_per_address,
+        .network_connections = (unsigned)own->max_connections_per_network,
+        .rate = own->connection_rate_per_address,
+        .network_rate = own->connection_rate_per_network,
+        .ip4_bits = (unsigned)own->network_ipv4,
+        .ip6_bits = (unsigned)own->network_ipv6,
+    };
+    struct span machine = supervisor_settings_blob(settings, SPAN(CONF_MEMORY));
+    uint64_t all = 0;
+    for (size_t i = 0; i < MIN(machine.n, (size_t)18) && ascii_digit(machine.p[i]); i++)
+        all = all * 10 + (uint64_t)(machine.p[i] - '0');
+    config->max_memory = smtpd_settings_memory(own, all, settings->count);
+}
+
+const struct client_limits *smtpd_config_limits(const struct smtpd_config *config, const struct conf_ip *ip)
+{
+    return conf_networks_have(&config->root->relay.networks, ip) ? NULL : &config->limits;
+}
+
 static bool fill(struct smtpd_config *config, const struct supervisor_settings *settings, struct span ticket_secret,
                  struct buf *why)
 {
@@ -65,6 +88,7 @@ static bool fill(struct smtpd_config *config, const struct supervisor_settings *
     if (config->hostname.n == 0)
         buf_add_str(&config->hostname, "localhost");
     make_smtp(config);
+    make_limits(config, settings);
     return make_tls(config, settings, ticket_secret, why);
 }
 

@@ -4,6 +4,7 @@
 #include "conf/parse.h"
 #include "net/tls.h"
 #include "smtp/server.h"
+#include "smtpd/clients.h"
 #include "smtpd/settings.h"
 #include "wire/supervisor.h"
 
@@ -15,6 +16,8 @@ struct smtpd_config {
     struct buf hostname;
     struct tls_server *tls;        /* NULL: no certificate at all */
     struct smtp_server_settings smtp;
+    struct client_limits limits;
+    uint64_t max_memory;           /* octets */
 };
 
 /* Keeps nothing of `settings`; joins `all`. NULL: `why` says what is wrong, for people.
@@ -23,5 +26,7 @@ struct smtpd_config *smtpd_config_new(const struct supervisor_settings *settings
                                       struct list *all, struct buf *why);
 struct smtpd_config *smtpd_config_ref(struct smtpd_config *config);
 void smtpd_config_unref(struct smtpd_config *config); /* NULL is fine */
+/* What this client may; NULL: relay networks, which speak for many, have no limit. */
+const struct client_limits *smtpd_config_limits(const struct smtpd_config *config, const struct conf_ip *ip);
 /* directory told how one may log in. `names` must stay. */
 void smtpd_config_set_mechanisms(struct list *all, struct span names);

@@ -1,10 +1,7 @@
 #include "smtpd/door.h"
-#include "base/time.h"
 #include "net/listen.h"
 #include <stdlib.h>
 #include <unistd.h>
-
-#define TELL_EVERY_MS TIME_SECOND_MS
 
 struct door {
     struct list link;
@@ -21,69 +18,41 @@ void doors_init(struct doors *doors)
     list_init(&doors->open);
 }
 
-/* A flood must not become a flood of log lines. */
-static void log_turned_away(struct door *door, const struct net_address *peer, const char *why)
-{
-    struct doors *doors = door->doors;
-    char address[NET_ADDRESS_TEXT];
-    int64_t now = loop_now_ms(door->smtpd->loop);
-    doors->turned_away++;
-    if (now - doors->told_ms < TELL_EVERY_MS)
-        return;
-    log_warning(door->smtpd->log, "turned-away", LOG_STR("client", net_address_ip_text(peer, address)),
-                LOG_STR("why", why), LOG_INT("count", doors->turned_away));
-    doors->told_ms = now;
-    doors->turned_away = 0;
-}
-
 /* One packet in the hope that it arrives; no session for somebody who has too many. */
-static void turn_away(struct door *door, int fd, const struct net_address *peer, const char *why)
+static void turn_away(struct door *door, int fd, const struct net_address *peer, enum refusal why)
 {
-    log_turned_away(door, peer, why);
+    char address[NET_ADDRESS_TEXT], status[STATUS_CODE_TEXT_SIZE];
+    load_note_away(door->smtpd, net_address_ip_text(peer, address), why);
     if (door->listen->tls != CONF_LISTEN_IMPLICIT) {
-        AUTO(buf_done) struct buf text = BUF_EMPTY(512);
-        buf_printf(&text, "421 4.3.2 %.*s %s; try again later\r\n", SPAN_ARGS(buf_span(&door->config->hostname)), why);
+        AUTO(buf_done) struct buf text = BUF_EMPTY(1024);
+        buf_printf(&text, "421 %s %.*s %.*s\r\n", status_code_text(load_refusal_status(why), status),
+                   SPAN_ARGS(buf_span(&door->config->hostname)), SPAN_ARGS(load_refusal_text(why)));
         if (send(fd, text.p, text.n, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
             shutdown(fd, SHUT_WR);
     }
     close(fd);
 }
 
-/* Connections that this client may have; 0: any number. Relay networks speak for many. */
-static unsigned most_of(const struct door *door, const struct conf_ip *ip)
-{
-    bool relay = door->listen->service == CONF_SERVICE_RELAY;
-    if (relay && conf_networks_have(&door->config->root->relay.networks, ip))
-        return 0;
-    return (unsigned)door->config->root->smtpd.max_connections_per_address;
-}
-
 static void on_accept(void *arg, struct listener *listener, int fd, const struct net_address *peer)
 {
     struct door *door = arg;
     struct smtpd *smtpd = door->smtpd;
-    const struct smtpd_settings *settings = &door->config->root->smtpd;
     struct client *client = NULL;
     struct conf_ip ip;
-    if (smtpd->session_count >= MIN((unsigned)settings->max_connections, smtpd->files.connections)) {
-        turn_away(door, fd, peer, "Too many connections");
-        return;
-    }
+    enum refusal why = load_may_enter(smtpd);
     /* Whom a proxy speaks for is known later. */
-    if (conf_ip_from(&peer->as.any, &ip) && !conf_networks_have(&door->listen->proxy_from, &ip)) {
-        client = clients_enter(&smtpd->clients, net_address_octets(peer), most_of(door, &ip));
-        if (!client) {
-            turn_away(door, fd, peer, "Too many connections from your address");
-            return;
-        }
-    }
-    session_begin(smtpd, door->config, door->listen, fd, peer, client);
+    if (why == REFUSAL_NONE && conf_ip_from(&peer->as.any, &ip) && !conf_networks_have(&door->listen->proxy_from, &ip))
+        why = clients_enter(&smtpd->clients, net_address_octets(peer), smtpd_config_limits(door->config, &ip),
+                            loop_now_ms(smtpd->loop), &client);
+    if (why != REFUSAL_NONE)
+        turn_away(door, fd, peer, why);
+    else
+        session_begin(smtpd, door->config, door->listen, fd, peer, client);
 }
 
 static void on_exhausted(void *arg, struct listener *listener)
 {
-    struct door *door = arg;
-    log_turned_away(door, &NET_ADDRESS_NONE, "out of descriptors");
+    load_note_away(((struct door *)arg)->smtpd, "?", REFUSAL_FULL);
 }
 
 static const struct listener_events events = { on_accept, on_exhausted };

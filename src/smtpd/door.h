@@ -4,8 +4,6 @@
 
 struct doors {
     struct list open;         /* struct door */
-    int64_t told_ms;          /* when somebody turned away was last logged */
-    uint64_t turned_away;     /* since then */
 };
 
 void doors_init(struct doors *doors);

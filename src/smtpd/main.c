@@ -49,6 +49,18 @@ static void drop_waiting_doors(struct role_state *state)
     }
 }
 
+/* Before the settings, and once. */
+static void on_tally(void *arg, const struct supervisor_tally *tally, int fd)
+{
+    struct role_state *state = arg;
+    struct tally shared;
+    if (tally->place < tally->processes && tally_map(fd, tally->processes, tally->place, &shared) == STATUS_OK) {
+        tally_unmap(&state->smtpd.tally);
+        state->smtpd.tally = shared;
+    }
+    close(fd);
+}
+
 static bool on_settings(void *arg, const struct supervisor_settings *settings)
 {
     struct role_state *state = arg;
@@ -222,6 +234,8 @@ static void role_init(struct role_state *state)
     list_init(&smtpd->given_up);
     list_init(&state->waiting_doors);
     doors_init(&state->doors);
+    load_init(smtpd);
+    smtpd->clients = CLIENTS_EMPTY(&smtpd->tally);
     smtpd->on_session_end = on_session_end;
     asking_init(&smtpd->asking, smtpd->loop, smtpd->log, on_mechanisms, state);
     store_init(&smtpd->store, smtpd->loop, smtpd->log, &store_events, state);
@@ -241,6 +255,8 @@ static void role_done(struct role_state *state)
     transactions_done(smtpd);
     asking_done(&smtpd->asking);
     clients_done(&smtpd->clients);
+    load_done(smtpd);
+    tally_unmap(&smtpd->tally);
     smtpd_config_unref(smtpd->config);
     smtpd_config_unref(state->next);
     loop_timer_stop(&state->deadline);
@@ -250,11 +266,13 @@ static void role_done(struct role_state *state)
 int smtpd_main(void)
 {
     static const struct process_orders orders = {
-        .settings = on_settings, .listener = on_listener, .peer = on_peer, .tickets = on_tickets,
+        .settings = on_settings, .listener = on_listener, .peer = on_peer, .tickets = on_tickets, .tally = on_tally,
         .start = on_hold, .reload = on_hold, .drain = on_drain,
     };
     struct role_state state = { 0 };
     if (process_init(&state.process, ROLE_SMTPD, &orders, &state) != STATUS_OK)
+        return 1;
+    if (tally_alone(&state.smtpd.tally) != STATUS_OK)
         return 1;
     role_init(&state);
     int exit_status = process_run(&state.process);

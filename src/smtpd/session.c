@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ASK_MS (60 * TIME_SECOND_MS)        /* how long directory may take for an answer */
-#define RATE_GRACE_MS (30 * TIME_SECOND_MS) /* before the minimum rate counts */
 #define OUT_KEPT 2048                       /* octets of the reply buffer that an idle session keeps */
 
 static const struct stream_events stream_events;
@@ -70,11 +68,13 @@ static void session_free(struct session *session)
     asking_cancel(&smtpd->asking, &session->question);
     leave_transaction(session);
     stream_free(session->stream);
+    session->stream = NULL;
     loop_timer_stop(&session->timer);
     loop_task_cancel(&session->gone);
+    smtpd->session_count--;
+    load_session_ends(session);
     clients_leave(&smtpd->clients, session->client);
     list_remove(&session->link);
-    smtpd->session_count--;
     smtp_server_done(&session->server);
     smtpd_config_unref(session->config);
     free(session->account);
@@ -90,6 +90,13 @@ static void hang_up(struct session *session, const char *why)
 {
     if (session->stream)
         stream_close_linger(session->stream);
+    session->stream = NULL;
+    finish(session, why);
+}
+
+void session_cut(struct session *session, const char *why)
+{
+    stream_free(session->stream);
     session->stream = NULL;
     finish(session, why);
 }
@@ -112,48 +119,18 @@ static void flush(struct session *session)
 
 /* -- time -- */
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static bool is_receiving(const struct session *session)
-{
-    enum smtp_server_state state = session->server.state;
-    return state == SMTP_STATE_DATA || state == SMTP_STATE_CHUNKS || state == SMTP_STATE_CHUNK;
-}
-
-static bool is_slow(const struct session *session, int64_t now)
-{
-    int64_t took = now - session->transaction->data_ms, rate = session_settings(session)->minimum_rate;
-    return rate > 0 && took > RATE_GRACE_MS && (int64_t)session->server.body.octets / (took / 1000) < rate;
-}
-
-/* When something is next to be looked at. */
-static int64_t next_look(const struct session *session, int64_t now)
-{
-    const struct smtpd_settings *settings = session_settings(session);
-    int64_t due = session->active_ms + settings->idle_ms;
-    if (session->question.token && session->server.waiting != SMTP_EVENT_MORE)
-        due = earlier(due, session->asked_ms + ASK_MS);
-    if (session->waits_store)
-        due = earlier(due, session->asked_ms + session_settings(session)->queue_wait_ms);
-    if (session->busy_ms)
-        due = earlier(due, session->busy_ms + settings->transaction_ms);
-    if (session->transaction && is_receiving(session) && settings->minimum_rate > 0)
-        due = earlier(due, now + RATE_GRACE_MS);
-    return MAX(due, now + 1);
-}
-
 static void look_at(struct session *session, int64_t due_ms)
 {
     session->look_ms = due_ms;
     loop_timer_set(&session->timer, due_ms - loop_now_ms(session->smtpd->loop));
 }
 
-static void set_timer(struct session *session) { look_at(session, next_look(session, loop_now_ms(session->smtpd->loop))); }
+static void set_timer(struct session *session) { look_at(session, session_next_look(session, loop_now_ms(session->smtpd->loop))); }
 
 /* The timer is looked at when it fires, not moved with every octet; only what is due sooner than that moves it. */
 static void hurry_timer(struct session *session)
 {
-    int64_t due = next_look(session, loop_now_ms(session->smtpd->loop));
+    int64_t due = session_next_look(session, loop_now_ms(session->smtpd->loop));
     if (!session->over && due < session->look_ms)
         look_at(session, due);
 }
@@ -161,7 +138,9 @@ static void hurry_timer(struct session *session)
 static void close_late(struct session *session, struct status_code status, const char *text)
 {
     log_info(session->smtpd->log, "timed-out", LOG_STR("client", session->address),
-             LOG_STR("while", smtp_server_phrase(&session->server)), LOG_STR("why", text));
+             LOG_STR("while", session->shaking ? "the TLS handshake" : smtp_server_phrase(&session->server)),
+             LOG_STR("why", text));
+    tally_more(&session->smtpd->tally, TALLY_LATE, 1);
     if (session->greeted && !session->shaking) {
         smtp_server_shut(&session->server, status, span_str(text));
         flush(session);
@@ -178,22 +157,26 @@ static void on_due(struct loop_timer *timer)
     int64_t now = loop_now_ms(session->smtpd->loop);
     struct smtp_server *server = &session->server;
     bool ours = server->waiting != SMTP_EVENT_MORE || session->stalled; /* we owe an answer, not the client */
-    if (!session->greeted && !session->shaking && !session->proxy && now < session->active_ms + settings->idle_ms) {
+    if (!session->greeted && !session->shaking && !session->proxy && now < session->active_ms + session_idle_ms(session)) {
         greet(session);
+        return;
+    }
+    if (session->shaking && now >= session->shakes_ms + settings->handshake_ms) {
+        close_late(session, STATUS_CODE(4, 4, 2), "The TLS handshake took too long");
         return;
     }
     if (session->waits_store) {
         session_on_store(session);
-    } else if (ours && session->question.token && now >= session->asked_ms + ASK_MS) {
+    } else if (ours && session->question.token && now >= session->asked_ms + SESSION_ASK_MS) {
         asking_cancel(&session->smtpd->asking, &session->question);
         session->question.on_answer(&session->question, &(struct answer){ .kind = ANSWER_AWAY });
-    } else if (!ours && now >= session->active_ms + settings->idle_ms) {
+    } else if (!ours && now >= session->active_ms + session_idle_ms(session)) {
         close_late(session, STATUS_CODE(4, 4, 2), "Nothing came for too long");
         return;
     } else if (!ours && session->busy_ms && now >= session->busy_ms + settings->transaction_ms) {
         close_late(session, STATUS_CODE(4, 4, 2), "The message took too long");
         return;
-    } else if (!ours && session->transaction && is_receiving(session) && is_slow(session, now)) {
+    } else if (!ours && session->transaction && session_is_slow(session, now)) {
         close_late(session, STATUS_CODE(4, 4, 2), "The message comes too slowly");
         return;
     }
@@ -237,13 +220,24 @@ static void on_close(struct session *session, enum smtp_close why)
     hang_up(session, smtp_close_text(why));
 }
 
+/* Not 454, after which some go on in clear. */
+static void on_starttls(struct session *session)
+{
+    if (load_may_shake(session)) {
+        smtp_server_accept(&session->server);
+        return;
+    }
+    load_note_away(session->smtpd, session->address, REFUSAL_HANDSHAKES);
+    smtp_server_answer(&session->server, 421, load_refusal_status(REFUSAL_HANDSHAKES), load_refusal_text(REFUSAL_HANDSHAKES));
+}
+
 /* Acts on one event. False: nothing more at present. */
 static bool act(struct session *session, const struct smtp_server_event *event)
 {
     switch (event->kind) {
     case SMTP_EVENT_MORE:
     case SMTP_EVENT_PAUSED: return false;
-    case SMTP_EVENT_STARTTLS: smtp_server_accept(&session->server); break;
+    case SMTP_EVENT_STARTTLS: on_starttls(session); break;
     case SMTP_EVENT_AUTH: login_on_auth(session, event); break;
     case SMTP_EVENT_AUTH_RESPONSE: login_on_response(session, event); break;
     case SMTP_EVENT_AUTH_CANCEL: asking_cancel(&session->smtpd->asking, &session->question); break;
@@ -264,7 +258,11 @@ static void start_tls(struct session *session)
     flush(session);
     if (session->over)
         return;
-    session->shaking = true;
+    if (!load_shake_begin(session)) {
+        hang_up(session, "too many TLS handshakes");
+        return;
+    }
+    hurry_timer(session);
     if (stream_start_tls_server(session->stream, session->config->tls) != STATUS_OK)
         hang_up(session, "octets in clear behind STARTTLS, or no memory");
 }
@@ -377,8 +375,13 @@ static void open_door(struct session *session, bool input)
         greet_soon(session);
         return;
     }
-    session->shaking = true;
     enum status status = STATUS_DENIED;
+    if (session->config->tls && !load_shake_begin(session)) {
+        load_note_away(session->smtpd, session->address, REFUSAL_HANDSHAKES);
+        session_cut(session, "too many TLS handshakes");
+        return;
+    }
+    hurry_timer(session);
     if (session->config->tls)
         status = input ? stream_start_tls_server_with_input(session->stream, session->config->tls)
                        : stream_start_tls_server(session->stream, session->config->tls);
@@ -389,20 +392,19 @@ static void open_door(struct session *session, bool input)
 /* The proxy was not counted at the door; whom it speaks for is. False: it is one too many. */
 static bool count_proxied(struct session *session, const struct net_address *peer)
 {
-    unsigned most = session->trusted ? 0 : (unsigned)session_settings(session)->max_connections_per_address;
+    struct smtpd *smtpd = session->smtpd;
     if (!session->has_ip)
         return true;
-    session->client = clients_enter(&session->smtpd->clients, net_address_octets(peer), most);
-    if (session->client)
+    enum refusal why = clients_enter(&smtpd->clients, net_address_octets(peer), smtpd_config_limits(session->config, &session->ip),
+                                     loop_now_ms(smtpd->loop), &session->client);
+    if (why == REFUSAL_NONE)
         return true;
-    log_info(session->smtpd->log, "turned-away", LOG_STR("client", session->address),
-             LOG_STR("why", "Too many connections from your address"));
+    load_note_away(smtpd, session->address, why);
     if (session->listen->tls != CONF_LISTEN_IMPLICIT) {
-        smtp_server_turn_away(&session->server, 421, STATUS_CODE(4, 3, 2),
-                              SPAN("Too many connections from your address; try again later"));
+        smtp_server_turn_away(&session->server, 421, load_refusal_status(why), load_refusal_text(why));
         flush(session);
     }
-    hang_up(session, "too many connections from its address");
+    hang_up(session, "too many connections");
     return false;
 }
 
@@ -455,7 +457,7 @@ static void on_tls(void *arg, struct stream *stream)
 {
     struct session *session = arg;
     const struct tls_info *info = stream_tls(stream);
-    session->shaking = false;
+    load_shake_end(session);
     session->active_ms = loop_now_ms(session->smtpd->loop);
     log_debug(session->smtpd->log, "tls", LOG_STR("client", session->address), LOG_STR("version", info->version),
               LOG_STR("cipher", info->cipher), LOG_BOOL("resumed", info->resumed), LOG_STR("name", info->peer_name));
@@ -508,6 +510,7 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
     }
     *session = (struct session){ .smtpd = smtpd, .config = smtpd_config_ref(config), .listen = listen, .stream = stream,
                                  .client = client, .question.on_answer = on_question_answer };
+    list_init(&session->in_shaking);
     list_add_last(&smtpd->sessions, &session->link);
     smtpd->session_count++;
     smtp_server_init(&session->server, &config->smtp, 0);
@@ -515,7 +518,9 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
     loop_task_init(smtpd->loop, &session->gone, on_gone);
     session->active_ms = loop_now_ms(smtpd->loop);
     set_client(session, peer);
-    look_at(session, session->active_ms + session_settings(session)->idle_ms);
+    load_take(session, LOAD_SESSION_OCTETS);
+    tally_more(&smtpd->tally, TALLY_ACCEPTED, 1);
+    look_at(session, session->active_ms + session_idle_ms(session));
     session->proxy = session->has_ip && conf_networks_have(&listen->proxy_from, &session->ip);
     if (!session->proxy)
         open_door(session, false);
@@ -531,6 +536,15 @@ void sessions_drain(struct smtpd *smtpd)
             run(session);
         else if (!session->greeted)
             hang_up(session, "going down");
+    }
+}
+
+void sessions_hurry(struct smtpd *smtpd)
+{
+    for (LIST_EACH(link, &smtpd->sessions)) {
+        struct session *session = CONTAINER(link, struct session, link);
+        if (!session->over && loop_timer_runs(&session->timer))
+            hurry_timer(session);
     }
 }
 

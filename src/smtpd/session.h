@@ -11,6 +11,7 @@
 #include "smtpd/clients.h"
 #include "smtpd/config.h"
 #include "smtpd/files.h"
+#include "smtpd/load.h"
 #include "smtpd/store.h"
 
 /* What all sessions of the process share. */
@@ -21,7 +22,9 @@ struct smtpd {
     struct smtpd_config *config;  /* in force; NULL before START */
     struct asking asking;
     struct store store;
+    struct tally tally;           /* shared by the processes smtpd */
     struct clients clients;
+    struct load load;
     struct list sessions;
     unsigned session_count;
     struct list spare;            /* struct transaction, used before: their memory is kept */

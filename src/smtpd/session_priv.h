@@ -47,17 +47,23 @@ struct session {
     int64_t asked_ms;             /* the question in hand */
     int64_t vouched_ms;           /* when directory was last asked about the account and said yes */
     int64_t look_ms;              /* what the timer is set for */
+    int64_t shakes_ms;            /* since when a handshake goes on */
+    struct list in_shaking;       /* in load.shaking, meanwhile */
+    uint32_t octets;              /* counted for it in load.octets */
     struct conf_ip ip;
     char address[48];             /* of the client, as text */
     bool has_ip, trusted;         /* trusted: from a listed network */
     bool proxy;                   /* a PROXY header must come first */
     bool greeted, shaking;        /* shaking: a TLS handshake is going on */
+    bool shake_counted, is_bulk;  /* for the client; behind others, because there are many */
     bool running, stalled;        /* stalled: the disk must catch up before more is read */
     bool waits_store;             /* MAIL is good, but the queue is away: since asked_ms */
     bool ended;                   /* the client sends no more, but may read */
     bool over;                    /* nothing more; freed when the stack is ours */
     char mechanism[SMTP_MECHANISM_MAX + 1];
 };
+
+#define SESSION_ASK_MS 60000 /* how long directory may take for an answer */
 
 static inline const struct smtpd_settings *session_settings(const struct session *session)
 {
@@ -72,7 +78,17 @@ static inline struct span session_account(const struct session *session)
     return span_of(session->account, session->account_n);
 }
 
-/* session.c: after an answer was given outside the session's own run. */
+/* session_time.c: how long a client that says nothing is waited for: less for strangers who keep others out. */
+int64_t session_idle_ms(const struct session *session);
+bool session_is_slow(const struct session *session, int64_t now); /* its message comes too slowly */
+/* When something is next to be looked at. */
+int64_t session_next_look(const struct session *session, int64_t now);
+
+/* session.c: ends it at once and without a word. */
+void session_cut(struct session *session, const char *why);
+/* Silent sessions look at their clocks again: the load has changed. */
+void sessions_hurry(struct smtpd *smtpd);
+/* After an answer was given outside the session's own run. */
 void session_go_on(struct session *session);
 /* The log line of a refusal: what was refused, for whom and why. */
 void session_log_refused(struct session *session, const char *stage, struct span recipient, unsigned code, struct span text);

@@ -6,7 +6,7 @@
  *   main.c      the supervisor's orders        door.c      listening sockets, who is turned away
  *   config.c    settings in force              session.c   one connection; login.c, envelope.c, message.c, big.c
  *   store.c     log and queue                  asking.c    questions to directory
- *   clients.c   connections and memory by address    files.c    descriptors
+ *   clients.c   connections and memory by address    files.c    descriptors; load.c: how much is too much
  */
 #pragma once
 

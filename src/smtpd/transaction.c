@@ -33,7 +33,7 @@ struct transaction *transaction_begin(struct session *session)
     struct smtpd *smtpd = session->smtpd;
     const struct conf_spool *spool = &session->config->root->common.spool;
     size_t inline_max = (size_t)MIN(spool->big_body_octets, spool->segment_octets / 4); /* it must fit into a segment */
-    inline_max = MIN(inline_max, (size_t)session_settings(session)->max_memory / INLINE_SHARE);
+    inline_max = MIN(inline_max, (size_t)session->config->max_memory / INLINE_SHARE);
     struct list *link = list_take_first(&smtpd->spare);
     struct transaction *transaction = link ? CONTAINER(link, struct transaction, link) : make();
     if (!transaction)
@@ -76,7 +76,8 @@ void transaction_let_go(struct transaction *transaction, uint64_t octets)
  * new always finds room. */
 bool session_is_over_memory(const struct session *session)
 {
-    uint64_t most = (uint64_t)session_settings(session)->max_memory, held = session->smtpd->held;
+    uint64_t all = session->config->max_memory, held = session->smtpd->held;
+    uint64_t most = all - MIN(session->smtpd->load.octets, all / 2);
     return held > most || (session->client && session->client->held > most - held);
 }
 
@@ -115,7 +116,7 @@ void transactions_tidy_later(struct smtpd *smtpd)
 
 static bool is_kept(const struct smtpd *smtpd, const struct transaction *transaction)
 {
-    uint64_t most = (uint64_t)smtpd->config->root->smtpd.max_memory / SPARE_SHARE;
+    uint64_t most = smtpd->config->max_memory / SPARE_SHARE;
     return smtpd->spare_count < SPARE_MAX && smtpd->spare_octets + intake_room(&transaction->intake) <= most;
 }
 

@@ -109,6 +109,23 @@ NORETURN static void run_role(const struct child *child, int fd, pid_t parent)
 
 /* --- starting --- */
 
+static bool counts(const struct child *child) { return child->role == ROLE_SMTPD || child->role == ROLE_DIRECTORY; }
+
+/* Directory's column is behind those of the processes smtpd. */
+static uint32_t column_of(const struct child *child)
+{
+    return child->role == ROLE_SMTPD ? child->number : child->supervisor->tally.processes;
+}
+
+static void send_tally(struct child *child)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(64);
+    if (!child->channel || !counts(child))
+        return;
+    supervisor_tally_put(&body, &(struct supervisor_tally){ child->supervisor->tally.processes, column_of(child) });
+    channel_send_fds(child->channel, SUPERVISOR_TALLY, buf_span(&body), &child->supervisor->tally_fd, 1);
+}
+
 bool child_spawn(struct child *child)
 {
     static const struct channel_events events = { on_message, on_closed };
@@ -138,6 +155,7 @@ bool child_spawn(struct child *child)
     child->reloading = false;
     log_info(&supervisor->log, "child-started", LOG_STR("child", role_name(child->role)),
              LOG_INT("number", child->number), LOG_INT("child_pid", pid));
+    send_tally(child);
     child_settings(child);
     child_log(child);
     return true;
@@ -256,6 +274,8 @@ static void on_end(struct child *child, int how)
     child->channel = NULL;
     child->pid = 0;
     child->state = CHILD_DOWN;
+    if (counts(child))
+        tally_forget(&supervisor->tally, column_of(child));
     if (child->reloading)
         reload_answer(child, SPAN_NONE); /* it starts again with the new settings */
     int64_t pause = pause_ms(child, lived_ms);

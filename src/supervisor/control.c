@@ -1,6 +1,7 @@
-/* The socket supervisor.sock in run-dir: one request a connection ("reload", "stop"), one answer, the end.
+/* The socket supervisor.sock in run-dir: one request a connection ("reload", "stop", "clients"), one answer, the end.
  *
- * An answer is "ok\n" or "failed\n" and then text for the person who asked.
+ * An answer is "ok\n" or "failed\n" and then text for the person who asked; for "clients" a JSON object with the figures of
+ * wire/tally.h.
  */
 #include "net/listen.h"
 #include "supervisor/supervisor_priv.h"
@@ -61,6 +62,16 @@ static void on_reloaded(void *arg, struct span faults)
     }
 }
 
+static void tell_clients(struct client *client)
+{
+    AUTO(buf_done) struct buf text = BUF_EMPTY(ANSWER_MAX);
+    for (unsigned i = 0; i < TALLY_FIGURES; i++)
+        buf_printf(&text, "%s\"%s\":%llu", i ? "," : "{", tally_figure_name((enum tally_figure)i),
+                   (unsigned long long)tally_figure(&client->control->supervisor->tally, (enum tally_figure)i));
+    buf_add_str(&text, "}\n");
+    answer(client, true, buf_span(&text));
+}
+
 static void act(struct client *client)
 {
     struct supervisor *supervisor = client->control->supervisor;
@@ -72,6 +83,8 @@ static void act(struct client *client)
         client->waits_for_stop = true;
         if (supervisor->stage < STAGE_STOPPING)
             supervisor_stop(supervisor);
+    } else if (span_eq(request, SPAN("clients\n"))) {
+        tell_clients(client);
     } else {
         answer(client, false, SPAN("unknown request\n"));
     }

@@ -1,5 +1,6 @@
 #include "supervisor/plan.h"
 #include "base/cores.h"
+#include "base/memory.h"
 #include "base/time.h"
 #include "net/tls.h"
 #include <assert.h>
@@ -71,6 +72,13 @@ static void add_hostname(struct plan *plan, struct conf_faults *faults)
     machine_name(name);
     struct plan_blob *blob = add_blob(plan, SPAN(CONF_HOSTNAME), ROLES_ALL);
     if (!blob || buf_add_str(&blob->content, name) != STATUS_OK)
+        conf_faults_add(faults, 0, 0, "out of memory");
+}
+
+static void add_memory(struct plan *plan, struct conf_faults *faults)
+{
+    struct plan_blob *blob = add_blob(plan, SPAN(CONF_MEMORY), ROLE_BIT(ROLE_SMTPD));
+    if (!blob || buf_printf(&blob->content, "%llu", (unsigned long long)memory_allowed()) != STATUS_OK)
         conf_faults_add(faults, 0, 0, "out of memory");
 }
 
@@ -181,6 +189,7 @@ struct plan *plan_new(const char *path, struct conf_faults *faults)
     if (plan->conf) {
         plan->settings = conf_values(plan->conf);
         add_hostname(plan, faults);
+        add_memory(plan, faults);
         find_user(plan, faults);
         read_certificates(plan, faults);
         read_authorities(plan, faults);

@@ -2,6 +2,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/supervisor_priv.h"
 #include "wire/process.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,16 @@ static bool open_loop(struct supervisor *supervisor, struct conf_faults *faults)
     return true;
 }
 
+static bool make_tally(struct supervisor *supervisor, struct conf_faults *faults)
+{
+    uint32_t processes = supervisor->doors->processes;
+    if (tally_create(processes, &supervisor->tally_fd) == STATUS_OK &&
+        tally_map(supervisor->tally_fd, processes, processes, &supervisor->tally) == STATUS_OK)
+        return true;
+    conf_faults_add(faults, 0, 0, "no memory that processes share can be had: %s", strerror(errno));
+    return false;
+}
+
 static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
 {
     bool made = false;
@@ -231,9 +242,11 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
                     LOG_STR("why", "no certificate is configured (tls.certificates); clients will warn or refuse"));
     supervisor->doors = supervisor_doors_open(supervisor->plan, NULL, processes, faults);
+    if (!supervisor->doors || !make_tally(supervisor, faults))
+        return false;
     supervisor->tickets.count = 1;
     tls_random(supervisor->tickets.keys[0], sizeof supervisor->tickets.keys[0]);
-    return supervisor->doors && supervisor_control_open(supervisor, faults) &&
+    return supervisor_control_open(supervisor, faults) &&
            start_children(supervisor, faults);
 }
 
@@ -255,6 +268,9 @@ static void close_all(struct supervisor *supervisor)
         close(supervisor->log_fd);
     if (supervisor->lock_fd >= 0)
         close(supervisor->lock_fd);
+    if (supervisor->tally_fd >= 0)
+        close(supervisor->tally_fd);
+    tally_unmap(&supervisor->tally);
     plan_free(supervisor->plan);
 }
 
@@ -265,7 +281,7 @@ int supervisor_run(const char *path)
     if (!supervisor)
         return 1;
     supervisor->path = path;
-    supervisor->lock_fd = supervisor->log_fd = -1;
+    supervisor->lock_fd = supervisor->log_fd = supervisor->tally_fd = -1;
     log_init(&supervisor->log, -1, role_name(ROLE_SUPERVISOR), LOG_INFO);
     notify_init();
     process_keep_secrets();

@@ -9,6 +9,7 @@
 #include "supervisor/folders.h"
 #include "supervisor/plan.h"
 #include "supervisor/supervisor.h"
+#include "wire/tally.h"
 
 #define CHILDREN_MAX 256
 
@@ -45,6 +46,8 @@ struct supervisor {
     int lock_fd;
     int log_fd;
     struct supervisor_tickets tickets;
+    int tally_fd;               /* what smtpd and directory count in; -1: none */
+    struct tally tally;
     struct child children[CHILDREN_MAX];
     unsigned child_count;
     enum stage stage;

@@ -77,6 +77,13 @@ static void take_peer(struct process *process, struct channel_message *message)
         process->orders->peer(process->arg, &peer, take_fd(message));
 }
 
+static void take_tally(struct process *process, struct channel_message *message)
+{
+    struct supervisor_tally tally;
+    if (process->orders->tally && message->fd_count && supervisor_tally_get(message->body, &tally))
+        process->orders->tally(process->arg, &tally, take_fd(message));
+}
+
 static void take_tickets(struct process *process, struct span body)
 {
     struct supervisor_tickets tickets;
@@ -104,6 +111,9 @@ static void on_order(void *arg, struct channel *channel, struct channel_message 
         break;
     case SUPERVISOR_TICKETS:
         take_tickets(process, message->body);
+        break;
+    case SUPERVISOR_TALLY:
+        take_tally(process, message);
         break;
     case SUPERVISOR_START:
         if (process->has_settings)

@@ -7,6 +7,7 @@
 #pragma once
 #include "base/log.h"
 #include "wire/supervisor.h"
+#include "wire/tally.h"
 
 struct process;
 
@@ -17,6 +18,7 @@ struct process_orders {
     void (*listener)(void *arg, uint32_t index, int fd);                       /* NULL: closed */
     void (*peer)(void *arg, const struct supervisor_peer *peer, int fd);       /* NULL: closed */
     void (*tickets)(void *arg, const struct supervisor_tickets *tickets);      /* NULL: not wanted */
+    void (*tally)(void *arg, const struct supervisor_tally *tally, int fd);    /* NULL: closed */
     void (*start)(void *arg);   /* open the doors, then process_ready(), now or later */
     void (*reload)(void *arg);  /* what was sent since holds, then process_ready() */
     void (*drain)(void *arg);   /* take nothing new; process_drained() when nothing is left in hand */

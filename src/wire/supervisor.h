@@ -24,6 +24,7 @@ enum supervisor_kind {
     SUPERVISOR_READY,        /* up: doors are open; answers START and RELOAD */
     SUPERVISOR_DRAINED,      /* up: nothing left in hand */
     SUPERVISOR_FAILED,       /* up: struct supervisor_failed: cannot go on, or refuses these settings */
+    SUPERVISOR_TALLY,        /* struct supervisor_tally (wire/tally.h), one descriptor; before START, to smtpd and directory */
 };
 
 enum role { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_DIRECTORY, ROLE_WEB, ROLE_COUNT };

@@ -376,3 +376,26 @@ static inline void guest_sees_close(struct guest *guest, struct house *house)
         house_turn(house);
     assert_true(guest->closed);
 }
+
+static inline bool has(struct span text, const char *what) { return span_find_span(text, span_str(what)) < text.n; }
+
+static inline void relay_begin(struct guest *guest, struct house *house)
+{
+    guest_begin(guest, house, 2);
+    guest_hears(guest, house, "220 ");
+    guest_talks(guest, house, "EHLO c\r\n", "250 HELP\r\n");
+}
+
+/* Says an octet again and again until it hears this. */
+static inline void drip(struct guest *guest, struct house *house, const char *octet, const char *until)
+{
+    int64_t next = 0; /* slowly: half a command must not become too long */
+    while (!has(buf_span(&guest->heard), until)) {
+        assert_false(guest->closed);
+        if (loop_now_ms(house->loop) >= next) {
+            guest_says(guest, octet);
+            next = loop_now_ms(house->loop) + 20;
+        }
+        house_turn(house);
+    }
+}

@@ -16,7 +16,7 @@ static void scene_init(struct scene *scene, int64_t max_memory)
 {
     *scene = (struct scene){ .smtpd = { .loop = loop_new(), .config = &scene->config } };
     scene->root.common.spool.big_body_octets = scene->root.common.spool.segment_octets = 1 << 20;
-    scene->root.smtpd.max_memory = max_memory;
+    scene->config.max_memory = (uint64_t)max_memory;
     scene->config.root = &scene->root;
     for (unsigned i = 0; i < MANY; i++)
         scene->sessions[i] = (struct session){ .smtpd = &scene->smtpd, .config = &scene->config };
