@@ -90,6 +90,15 @@ enum status spool_envelope_encode(const struct spool_envelope *envelope, struct 
     return STATUS_OK;
 }
 
+/* What other servers are told in a command: with an end of line in it, it would be two. */
+static bool is_clean(const char *p, size_t n)
+{
+    bool clean = true;
+    for (size_t i = 0; i < n; i++)
+        clean &= (unsigned char)p[i] >= ' ' && p[i] != 0x7F;
+    return clean;
+}
+
 /* The recipients lie one behind the other, from the end of the table to the end of the envelope. */
 static bool recipients_whole(const struct spool_envelope *envelope)
 {
@@ -101,7 +110,8 @@ static bool recipients_whole(const struct spool_envelope *envelope)
         if (le32_get(bytes.p + envelope->table + 4 * (size_t)i) != at || at + RECIPIENT_OCTETS > bytes.n)
             return false;
         uint16_t address = le16_get(bytes.p + at + 2), orcpt = le16_get(bytes.p + at + 4);
-        if (address > SPOOL_TEXT_MAX || orcpt > SPOOL_TEXT_MAX)
+        if (address > SPOOL_TEXT_MAX || orcpt > SPOOL_TEXT_MAX || at + RECIPIENT_OCTETS + address + orcpt > bytes.n ||
+            !is_clean(bytes.p + at + RECIPIENT_OCTETS, (size_t)address + orcpt))
             return false;
         at += RECIPIENT_OCTETS + (uint64_t)address + orcpt;
     }
@@ -130,6 +140,7 @@ enum status spool_envelope_decode(struct span bytes, struct spool_envelope *ret)
         at += n;
     }
     if (ret_kind > SPOOL_RET_HDRS || envelope.recipient_count > SPOOL_RECIPIENTS_MAX || envelope.table != align4(at) ||
+        !is_clean(envelope.sender.p, envelope.sender.n) || !is_clean(envelope.envid.p, envelope.envid.n) ||
         !recipients_whole(&envelope))
         return STATUS_DAMAGED;
     *ret = envelope;

@@ -96,6 +96,21 @@ static void hostile_octets_stay_inside(void **state)
         }
 }
 
+/* A writer that went over to the enemy: what it stores must not become a second command to another server. */
+static void ends_of_lines_are_refused(void **state)
+{
+    static const char bad[] = "a@b>\r\nRSET";
+    for (unsigned i = 0; i < 5; i++) {
+        struct spool_recipient one = { SPAN("a@b"), SPAN("rfc822;a@b"), 0 };
+        struct spool_envelope envelope = sample(&one, 1), got;
+        struct span *const places[] = { &envelope.sender, &envelope.envid, &one.address, &one.orcpt, &envelope.helo };
+        AUTO(buf_done) struct buf buf = BUF_EMPTY(1u << 20);
+        *places[i] = span_str(bad);
+        assert_int_equal(spool_envelope_encode(&envelope, &buf), STATUS_OK);
+        assert_int_equal(spool_envelope_decode(buf_span(&buf), &got), i == 4 ? STATUS_OK : STATUS_DAMAGED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +118,7 @@ int main(void)
         cmocka_unit_test(ten_thousand_recipients),
         cmocka_unit_test(too_long_is_refused),
         cmocka_unit_test(hostile_octets_stay_inside),
+        cmocka_unit_test(ends_of_lines_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
