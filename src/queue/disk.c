@@ -13,9 +13,19 @@ static void on_report(void *arg, const char *name, const char *what)
     log_error(role_log(arg), "spool-damage", LOG_STR("file", name), LOG_STR("what", what));
 }
 
+static void own_writer_set_full(struct queue_role *role, bool full)
+{
+    if (!role->writer)
+        return;
+    if (full)
+        role->own_needs = 0; /* it asks again when there is room */
+    spool_writer_set_low(role->writer, full);
+}
+
 static void on_ready(void *arg)
 {
     struct queue_role *role = arg;
+    own_writer_set_full(role, false);
     disk_own_feed(role);
     writers_feed(role);
 }
@@ -33,17 +43,21 @@ static void on_low(void *arg, bool low)
     struct queue_role *role = arg;
     log_event(role_log(role), low ? LOG_ERROR : LOG_WARNING, low ? "disk-low" : "disk-room",
               LOG_INT("octets", spool_store_room(role->store)));
-    if (role->writer)
-        spool_writer_set_low(role->writer, low);
-    writers_tell_state(role);
+    if (!low)
+        own_writer_set_full(role, false);
+    writers_tell_state(role); /* our own log goes on as long as it has room: senders are told of failures */
 }
 
+/* As long as no outcome can be written, nothing more is given out to be delivered. */
 static void on_trouble(void *arg, enum status status)
 {
+    struct queue_role *role = arg;
     if (status == STATUS_OK)
-        log_warning(role_log(arg), "journal-works-again");
+        log_warning(role_log(role), "journal-works-again");
     else
-        log_error(role_log(arg), "journal-trouble", LOG_STR("why", status_text(status)));
+        log_error(role_log(role), "journal-trouble", LOG_STR("why", status_text(status)),
+                  LOG_STR("what", "what became of messages cannot be written, so that no more are sent until it can"));
+    queue_stall(&role->queue, role_now(role), status != STATUS_OK);
 }
 
 /* -- open -- */
@@ -163,6 +177,9 @@ static bool on_found(void *arg, const struct spool_found *found)
             status = queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
         finding->found += good && status == STATUS_OK;
     }
+    if (finding->recovery && id_writer(arrival.id) == OWN_WRITER && queue_message_find(&role->queue, arrival.id))
+        log_info(role_log(role), "report-found", LOG_ID(arrival.id),
+                 LOG_STR("what", "what it tells about may not be settled yet, and may be told a second time"));
     if (status != STATUS_OK && status != STATUS_EXISTS)
         log_error(role_log(role), "record-unusable", LOG_ID(found->header.id), LOG_INT("segment", found->place.segment),
                   LOG_INT("offset", found->place.offset), LOG_STR("why", status_text(status)));
@@ -284,7 +301,10 @@ void disk_own_feed(struct queue_role *role)
     while (role->writer && role->own_needs) {
         int fd;
         uint32_t number;
-        if (spool_store_take(role->store, SPOOL_MESSAGES, OWN_WRITER, &fd, &number) != STATUS_OK)
+        enum status taken = spool_store_take(role->store, SPOOL_MESSAGES, OWN_WRITER, &fd, &number);
+        if (taken == STATUS_FULL)
+            own_writer_set_full(role, true);
+        if (taken != STATUS_OK)
             return;
         const struct spool_segment *segment = spool_store_segment(role->store, number);
         if (!queue_segment_add(&role->queue, number, segment->epoch, segment->octets, OWN_WRITER)) {
@@ -309,7 +329,6 @@ enum status disk_start(struct queue_role *role)
     role->writer = spool_writer_new(role->process.loop, &settings, &events, role);
     if (!role->writer)
         return refused(role, "log", STATUS_MEMORY);
-    spool_writer_set_low(role->writer, spool_store_is_low(role->store));
     disk_own_feed(role);
     return STATUS_OK;
 }

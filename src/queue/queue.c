@@ -108,8 +108,15 @@ void queue_delivery_leaving(struct queue *queue, unsigned delivery)
 void queue_pump(struct queue *queue)
 {
     queue_unpark(queue);
-    while (queue->credit && !queue->recovering && !queue->gathering && queue_lease_next(queue))
+    while (queue->credit && !queue->recovering && !queue->gathering && !queue->stalled && queue_lease_next(queue))
         ;
+}
+
+void queue_stall(struct queue *queue, int64_t now_ms, bool stalled)
+{
+    queue->now_ms = MAX(queue->now_ms, now_ms);
+    queue->stalled = stalled;
+    queue_pump(queue);
 }
 
 static const struct queue_share *paused_share(const struct queue_message *message, uint32_t index)

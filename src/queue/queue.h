@@ -71,6 +71,7 @@ struct queue {
     struct span postmaster;        /* the caller's; a report that fails goes there; SPAN_NONE: nowhere */
     bool recovering;               /* nothing goes out yet */
     bool gathering;                /* delivery processes still tell what they have from before our start */
+    bool stalled;                  /* outcomes cannot be written, so that nothing new goes out */
 
     struct map messages, segments, accounts, domains, sites, lanes, reasons;
     size_t reason_octets;          /* of all */
@@ -132,6 +133,8 @@ MUST_CHECK enum status queue_held(struct queue *queue, int64_t now_ms, unsigned 
 /* While they tell what they hold, nothing is granted and nothing expires. */
 void queue_gather(struct queue *queue);
 void queue_gathered(struct queue *queue, int64_t now_ms);
+/* While outcomes cannot be written nothing is granted: whatever was delivered meanwhile would arrive twice after a start. */
+void queue_stall(struct queue *queue, int64_t now_ms, bool stalled);
 /* It takes no more leases. */
 void queue_delivery_leaving(struct queue *queue, unsigned delivery);
 /* Nobody began the lease: its recipients are where they were. NOT_FOUND as above. */

@@ -202,8 +202,10 @@ static void turn(struct spool_journal *journal)
     if (may_leave(journal))
         leave_segment(journal);
     bool need = journal->written < journal->raw.n || journal->checkpoint.active;
-    if (!need && journal->written == 0)
+    if (!need && journal->written == 0) {
+        set_trouble(journal, STATUS_OK); /* what could not be written is not wanted any more */
         return;
+    }
     if (!open_segment(journal))
         return;
     if (!journal->leave) {

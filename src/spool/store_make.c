@@ -156,12 +156,18 @@ static struct segment_job *new_job(struct spool_store *store)
     return self;
 }
 
+/* What must be free before a segment is made. The reserve is for the journal, when it has nothing left to go on in. */
+static uint64_t room_needed(const struct spool_store *store)
+{
+    uint64_t segment = store->settings.segment_octets;
+    return store->ready_count ? store->settings.reserve_octets + segment : 2 * segment;
+}
+
 /* One at a time: there is one disk. */
 void store_refill(struct spool_store *store)
 {
-    uint64_t need = store->settings.reserve_octets + store->settings.segment_octets;
     if (!store->started || store->failing || store->making || store->ready_count >= store->settings.ahead ||
-        store->room < need)
+        store->room < room_needed(store))
         return;
     struct segment_job *self = new_job(store);
     if (!self)

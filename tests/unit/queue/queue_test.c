@@ -447,6 +447,25 @@ static void test_leases_outlive_the_queue(void **state)
     play_free(play);
 }
 
+/* Nothing goes out of which nobody could write down what became of it. */
+static void test_no_lease_without_a_journal(void **state)
+{
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    play_arrive(play, "a", "0a@one.example");
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 1);
+    queue_stall(&play->queue, play->now, true);
+    play_arrive(play, "a", "0b@one.example");
+    play_arrive(play, "b", "0c@one.example");
+    play_resolve_all(play, "mx");
+    play_deliver(play, &play->grants[0]);
+    assert_int_equal(play->grant_count, 1);
+    queue_stall(&play->queue, play->now, false);
+    assert_int_equal(play->grant_count, 3);
+    play_free(play);
+}
+
 /* An attempt that the journal knows of is told again: it does not count twice. */
 static void test_outcomes_told_again_change_nothing(void **state)
 {
@@ -509,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_unroutable),
         cmocka_unit_test(test_routes_are_asked_again_after_a_change),
         cmocka_unit_test(test_leases_outlive_the_queue),
+        cmocka_unit_test(test_no_lease_without_a_journal),
         cmocka_unit_test(test_outcomes_told_again_change_nothing),
         cmocka_unit_test(test_returned_leases_go_to_others),
     };
