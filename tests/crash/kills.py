@@ -19,8 +19,8 @@ KINDS = (("one", 34), ("role", 10), ("pair", 12), ("supervisor", 8), ("all", 14)
 class Killer:
     """Kills parts of a house and sees that it goes on; counts what it did."""
 
-    def __init__(self, house, chance, counts):
-        self.house, self.chance, self.counts = house, chance, counts
+    def __init__(self, house, chance, counts, disk=None):
+        self.house, self.chance, self.counts, self.disk = house, chance, counts, disk
         self.in_a_row = 0 # single deaths since the last whole start: the supervisor waits longer after each
         self.nap = threading.Event()
         self.moments = [] # of kills, seconds since 1970
@@ -30,6 +30,9 @@ class Killer:
 
     def round(self):
         """One round; its name."""
+        if self.disk:
+            self.kill_power()
+            return "power"
         kind = self.chance.choices([name for name, _ in KINDS], [weight for _, weight in KINDS])[0]
         if kind in ("one", "role", "pair", "reloading") and self.in_a_row >= 3:
             kind = "all"
@@ -97,6 +100,18 @@ class Killer:
         self.kill([self.house.server.process.pid], "supervisor")
         self.house.server.process.wait()
         self.wait_end(pids)
+        self.start()
+
+    def kill_power(self):
+        """Of the disk first: for a moment everybody writes to one that keeps nothing, and may promise nothing."""
+        pids = self.house.pids()
+        self.moments.append(time.time())
+        self.disk.cut_power()
+        self.pause(0.5)
+        self.kill(pids, "power")
+        self.house.server.process.wait()
+        self.wait_end(pids)
+        self.disk.mount_again()
         self.start()
 
     def kill_starting(self):

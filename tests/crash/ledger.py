@@ -16,6 +16,7 @@ SENDERS = "back.example" # where reports go; the number of the message is in the
 # Events that name the window in which a message may arrive twice. The first stands in the message's own story.
 WINDOW_OF_MESSAGE = {"lease-lost", "stored-without-queue"}
 WINDOW_OF_ALL = {"leases-untold", "leases-forgotten"}
+REPORT_FOUND = "report-found" # this report was stored just before the queue died; there may be a second one
 
 
 def sender_of(number):
@@ -47,6 +48,7 @@ class Ledger:
         self.seen = collections.Counter()
         self.faults = []
         self.counts = collections.Counter()
+        self.replies = collections.Counter() # to clients that were put off: (code, words)
         self.gaps = [] # of what came twice: seconds from the first arrival to the next kill
 
     # -- what clients were told --
@@ -62,8 +64,9 @@ class Ledger:
             account.ids.add(re.search(r"queued as (\w+)", reply).group(1))
         account.state = "accepted"
 
-    def refuse(self, number):
+    def refuse(self, number, code=0, reply=b""):
         self.accounts[number].state = "refused"
+        self.replies[code, reply.decode(errors="replace")] += 1
 
     def accepted(self):
         with self.lock:
@@ -168,12 +171,16 @@ class Ledger:
         for (before, one), (after, other) in zip(bounced, bounced[1:]):
             same = one == other
             now["report twice" if same else "two reports"] += 1
-            if not windows.why(account.ids, before, after, report=True):
+            if not windows.why(account.ids, before, after, report=True) and not windows.reports & {id_of(one), id_of(other)}:
                 self.faults.append(f"{story}: {'the report' if same else 'a second report'} about {recipient} came, "
                                    f"{after - before:.3f} s later, and the log does not say why")
 
 
-SLACK_S = 2.0 # between the stamp of a file and that of a line in the log; and a session's last second
+SLACK_S = 0.1 # between the stamp of a file and that of a line in the log
+
+
+def id_of(message_id):
+    return message_id.strip("<").split(".")[0]
 
 
 class Windows:
@@ -183,6 +190,7 @@ class Windows:
         self.kills = sorted(kills)
         self.messages = collections.defaultdict(list)
         self.all = []
+        self.reports = {event["id"] for event in events if event["event"] == REPORT_FOUND}
         for event in events:
             when = moment(event["time"])
             if event["event"] in WINDOW_OF_MESSAGE:
@@ -194,8 +202,8 @@ class Windows:
         return any(event == name for one in ids for _, event in self.messages[one])
 
     def gap(self, when):
-        """From this arrival to the next kill."""
-        return min((kill - when for kill in self.kills if kill > when), default=0.0)
+        """From this arrival to the kill; 0: it arrived while that was done."""
+        return max(min((kill - when for kill in self.kills if kill > when - 1), default=0.0), 0.0)
 
     def why(self, ids, before, after, report=False):
         """The event between the two arrivals. A report has an id of its own, that only the log knows: any will do."""
@@ -215,7 +223,7 @@ def moment(text):
 
 def read_events(path):
     """The lines of the log that may matter here."""
-    wanted = [f'"event":"{name}"'.encode() for name in (*WINDOW_OF_MESSAGE, *WINDOW_OF_ALL)]
+    wanted = [f'"event":"{name}"'.encode() for name in (*WINDOW_OF_MESSAGE, *WINDOW_OF_ALL, REPORT_FOUND)]
     found = []
     with open(path, "rb") as file:
         for line in file:

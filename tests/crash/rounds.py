@@ -1,12 +1,13 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Rounds of kill -9 under mixed load, and an account of every message and recipient.
 
-    GONIEC_BUILD=build/release tests/crash/rounds.py --rounds 300 [--from SEED] [--keep FOLDER]
+    GONIEC_BUILD=build/release tests/crash/rounds.py --rounds 300 [--from SEED] [--keep FOLDER] [--power]
 
 Every STRETCH rounds the load stops, everything drains, the account is settled, the server is killed and started once
 more to see that nothing is sent again. The spool is verified after each round. A fault ends the run; all that is needed
 to look at it is kept. The seed gives the same kinds of kills in the same order and the same messages; not the same
-moments, which are the kernel's.
+moments, which are the kernel's. With --power the disk (ext4 on a loop device, as root) loses in each round all that was
+not synced.
 """
 import argparse
 import collections
@@ -21,7 +22,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from house import House, Process, wait_for  # noqa: E402
+from house import House, Process, merge, wait_for  # noqa: E402
+from disk import Ext4  # noqa: E402
 from kills import BACK_S, Killer  # noqa: E402
 from ledger import SENDERS, Ledger, read_events  # noqa: E402
 from traffic import LOGIN, PASSWORD, Traffic, settings, start_sinks  # noqa: E402
@@ -35,10 +37,10 @@ class Fault(Exception):
 
 
 class Run:
-    def __init__(self, folder, out=print):
-        self.folder, self.out = pathlib.Path(folder), out
+    def __init__(self, folder, changes=None, disk=None):
+        self.folder, self.disk = pathlib.Path(folder), disk
         self.sinks = start_sinks(self.folder / "sinks")
-        self.house = House(self.folder / "house", settings(self.sinks), accounts=())
+        self.house = House(self.folder / "house", merge(settings(self.sinks), changes or {}), accounts=())
         self.house.run("account", "add", LOGIN, "--password-stdin", "--alias", f"*@{SENDERS}", stdin=PASSWORD + "\n")
         self.ledger, self.counts = Ledger(), collections.Counter()
 
@@ -47,6 +49,13 @@ class Run:
             self.house.kill()
         for sink in self.sinks.values():
             sink.kill()
+        if self.disk:
+            self.disk.close()
+
+    def halt(self):
+        """Every process, at once."""
+        Killer(self.house, random.Random(), self.counts).kill_all(start=False)
+        self.house.server = None
 
     def verify(self):
         """A crash is no damage; and no stop either."""
@@ -58,7 +67,7 @@ class Run:
     def stretch(self, seed, rounds):
         """So many rounds under load, then the account."""
         chance = random.Random(seed)
-        killer = Killer(self.house, chance, self.counts)
+        killer = Killer(self.house, chance, self.counts, self.disk)
         self.house.start()
         traffic = Traffic(self.house.ports, self.ledger, seed)
         try:
@@ -86,10 +95,14 @@ class Run:
         self.drain()
         self.house.stop()
         self.verify()
+        return self.close_books(killer.moments)
+
+    def close_books(self, moments=()):
+        """Nothing may be owed any more; the counts since the last time."""
         self.ledger.look(self.sinks.values())
         if self.ledger.owed():
             raise Fault(f"accepted, and neither delivered nor bounced: {self.ledger.owed()[:10]}")
-        now = self.ledger.settle(read_events(self.house.log_file), killer.moments)
+        now = self.ledger.settle(read_events(self.house.log_file), moments)
         if self.ledger.faults:
             raise Fault("\n".join(self.ledger.faults[:20]))
         self.house.log_file.replace(self.house.log_file.with_suffix(".1"))
@@ -97,8 +110,10 @@ class Run:
 
     def drain(self):
         def is_empty():
+            if self.house.run("queue", "list", "--json", check=False).stdout.strip() != "[]":
+                return False
             self.ledger.look(self.sinks.values())
-            return self.house.run("queue", "list", "--json", check=False).stdout.strip() == "[]"
+            return True
         wait_for("an empty queue", is_empty, DRAIN_S)
 
 
@@ -123,9 +138,10 @@ def figures(counts, gaps=()):
     return lines + (["twice, as the log explains it: " + ", ".join(explained)] if explained else [])
 
 
-def play(rounds, seed, folder, out=print):
+def play(rounds, seed, folder, out=print, power=False):
     """The whole; the counts. Raises Fault (or whatever went wrong) with all left in `folder`."""
-    run = Run(folder, out)
+    disk = Ext4(folder / "house/state", 600, folder / "image") if power else None
+    run = Run(folder, disk=disk)
     try:
         while rounds > 0:
             part, began = min(rounds, STRETCH), time.monotonic()
@@ -149,13 +165,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--from", type=int, default=1, dest="seed")
+    parser.add_argument("--power", action="store_true", help="each round is a power cut, as far as the disk goes; needs root")
     parser.add_argument("--keep", help="folder to work in, which stays; else it goes when all is well")
     parser.add_argument("--json", help="file for the counts")
     options = parser.parse_args()
     folder = pathlib.Path(options.keep or tempfile.mkdtemp(prefix="goniec-crash-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        counts = play(options.rounds, options.seed, folder, lambda line: print(line, flush=True))
+        counts = play(options.rounds, options.seed, folder, lambda line: print(line, flush=True), options.power)
     except Exception as fault:  # noqa: BLE001 - all of them mean the same here
         print(f"FAILED: {type(fault).__name__}; everything is kept in {folder}\n"
               f"again: tests/crash/rounds.py --rounds {STRETCH} --from SEED as printed above", flush=True)

@@ -39,6 +39,7 @@ LOST_LEASE = {"event": "lease-lost", "id": "0N8YM68MG2000", "time": LOG_TIME}
     ([message(1, [OK]), message(1, [OK]), report(1, GONE)], [{**LOST_LEASE, "id": "0N8YM68MG2001"}], "came twice"),
     ([message(1, [OK]), message(1, [OK]), report(1, GONE)], [{"event": "leases-forgotten", "time": LOG_TIME}], None),
     ([message(1, [OK]), report(1, GONE), report(1, GONE, "<2@y>")], [], "a second report"),
+    ([message(1, [OK]), report(1, GONE), report(1, GONE, "<2@y.goniec@z>")], [{**LOST_LEASE, "event": "report-found", "id": "2@y"}], None),
     ([message(1, [OK]), report(1, OK), report(1, GONE)], [], "delivered and bounced"),
     ([message(1, [OK, GONE]), report(1, GONE)], [], "its server refuses it"),
     ([message(1, [OK], body=b"other\r\n"), report(1, GONE)], [], "another body"),
@@ -49,8 +50,8 @@ def test_the_account_sees(arrivals, events, fault):
     ledger = Ledger()
     ledger.open(1, [OK, GONE])
     ledger.accept(1, [OK, GONE], "Ok: queued as 0N8YM68MG2000")
-    for raw in arrivals:
-        ledger.take(raw, AT)
+    for i, raw in enumerate(arrivals):
+        ledger.take(raw, AT + 2 * i)
     ledger.settle(events)
     assert any(fault in found for found in ledger.faults) if fault else not ledger.faults, ledger.faults
 

@@ -101,22 +101,23 @@ class Client(threading.Thread):
         number, ledger, client = self.traffic.number(), self.traffic.ledger, self.connection
         recipients, message = self.compose(number)
         ledger.open(number, recipients)
-        code, _ = client.mail(sender_of(number))
+        code, reply = client.mail(sender_of(number))
         taken = []
-        if code == 250:
-            taken = [recipient for recipient in recipients if client.rcpt(recipient)[0] == 250]
-        if not taken:
-            ledger.refuse(number)
-            client.rset()
-            return
-        try:
-            code, reply = client.data(message)
-        except smtplib.SMTPDataError:
-            code = 0
-        if code == 250:
+        for recipient in recipients if code == 250 else ():
+            code, reply = client.rcpt(recipient)
+            if code == 250:
+                taken.append(recipient)
+        if taken:
+            try:
+                code, reply = client.data(message)
+            except smtplib.SMTPDataError as answer:
+                code, reply = answer.smtp_code, answer.smtp_error
+        if taken and code == 250:
             ledger.accept(number, taken, reply.decode())
         else:
-            ledger.refuse(number)
+            ledger.refuse(number, code, reply)
+            client.rset()
+            self.traffic.ending.wait(0.02)
 
 
 class Traffic:
