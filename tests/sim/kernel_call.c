@@ -82,6 +82,8 @@ ssize_t call_end(const char *name, int64_t a, int64_t b, int64_t c, ssize_t ret)
 {
     hash_in((uint64_t)kernel.now_ns);
     hash_in((uint64_t)me()->pid << 32 ^ (uint64_t)ret);
+    if (kernel.running->holds)
+        object_hold(NULL);
     hash_in((uint64_t)a * 3 + (uint64_t)b * 5 + (uint64_t)c * 7 + (unsigned char)name[0]);
     if (!kernel.options.trace)
         return ret;
@@ -191,9 +193,9 @@ static void tell_place(void)
             kernel.running ? kernel.running->process->name : "the scheduler");
 }
 
+/* Its handler is taken away by its own coming (SA_RESETHAND). */
 static void on_crash(int number)
 {
-    signal(number, SIG_DFL);
     tell_place();
     raise(number);
 }
@@ -201,14 +203,15 @@ static void on_crash(int number)
 static void handlers_set(void)
 {
     static char stack[65536];
+    const struct sigaction crash = { .sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND };
     sigaltstack(&(stack_t){ .ss_sp = stack, .ss_size = sizeof stack }, NULL);
     sigaction(SIGPROF, &(struct sigaction){ .sa_handler = on_stuck, .sa_flags = SA_RESTART | SA_ONSTACK }, NULL);
-    sigaction(SIGABRT, &(struct sigaction){ .sa_handler = on_crash, .sa_flags = SA_ONSTACK }, NULL);
+    sigaction(SIGABRT, &crash, NULL);
 #ifdef KERNEL_ASAN
     __sanitizer_set_death_callback(tell_place);
 #else
-    sigaction(SIGSEGV, &(struct sigaction){ .sa_handler = on_crash, .sa_flags = SA_ONSTACK }, NULL);
-    sigaction(SIGBUS, &(struct sigaction){ .sa_handler = on_crash, .sa_flags = SA_ONSTACK }, NULL);
+    sigaction(SIGSEGV, &crash, NULL);
+    sigaction(SIGBUS, &crash, NULL);
 #endif
     struct timeval period = { .tv_sec = STUCK_S };
     setitimer(ITIMER_PROF, &(struct itimerval){ period, period }, NULL);

@@ -153,8 +153,52 @@ char *__wrap_strdup(const char *text) { return __wrap_strndup(text, SIZE_MAX); }
 int __wrap_malloc_trim(size_t pad);
 int __wrap_malloc_trim(size_t pad) { return 0; }
 
+/* -- what OpenSSL keeps for a process: its memory is its own, and must not go with ours -- */
+
+struct ssl_ctx_st;
+struct ssl_ctx_st *__real_SSL_CTX_new(const void *method);
+void __real_SSL_CTX_free(struct ssl_ctx_st *context);
+
+struct context {
+    struct list link;
+    struct ssl_ctx_st *context;
+};
+
+struct ssl_ctx_st *__wrap_SSL_CTX_new(const void *method);
+struct ssl_ctx_st *__wrap_SSL_CTX_new(const void *method)
+{
+    struct ssl_ctx_st *made = __real_SSL_CTX_new(method);
+    if (!made || !inside())
+        return made;
+    struct context *context = kernel_calloc(1, sizeof *context);
+    context->context = made;
+    list_add_last(&me()->contexts, &context->link);
+    return made;
+}
+
+static void context_free(struct context *context)
+{
+    list_remove(&context->link);
+    __real_SSL_CTX_free(context->context);
+    kernel_free(context);
+}
+
+void __wrap_SSL_CTX_free(struct ssl_ctx_st *made);
+void __wrap_SSL_CTX_free(struct ssl_ctx_st *made)
+{
+    if (made && inside())
+        for (LIST_EACH(link, &me()->contexts))
+            if (CONTAINER(link, struct context, link)->context == made) {
+                context_free(CONTAINER(link, struct context, link));
+                return;
+            }
+    __real_SSL_CTX_free(made);
+}
+
 void memory_free_all(struct process *process)
 {
+    while (!list_is_empty(&process->contexts))
+        context_free(CONTAINER(list_first(&process->contexts), struct context, link));
     for (struct list *link; (link = list_take_first(&process->blocks)) != NULL;) {
         struct block *block = CONTAINER(link, struct block, link);
         block->magic = 0;

@@ -52,13 +52,18 @@ void object_changed(struct object *object)
 
 bool object_wait(struct object *object, int64_t until_us)
 {
-    struct kernel_fiber *fiber = kernel.running;
-    object->refs++;
-    fiber->holds = object;
-    bool woken = fiber_wait(&object->gate, until_us);
-    fiber->holds = NULL;
-    object_unref(object);
-    return woken;
+    object_hold(object);
+    return fiber_wait(&object->gate, until_us);
+}
+
+/* Somebody else may close the descriptor while the call waits. */
+void object_hold(struct object *object)
+{
+    struct object *before = kernel.running->holds;
+    if (object)
+        object->refs++;
+    kernel.running->holds = object;
+    object_unref(before);
 }
 
 uint32_t object_ready(struct object *object)

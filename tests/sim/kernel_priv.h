@@ -107,6 +107,7 @@ struct process {
     unsigned fd_count, fd_first; /* open ones; below `fd_first` none is free */
     unsigned fiber_number;
     struct list blocks;      /* of its memory */
+    struct list contexts;    /* of OpenSSL */
     uint64_t block_count, octets;
     uint64_t kill_calls, kill_disk_calls; /* this many calls more; 0: not set */
     bool dead, waited;
@@ -141,7 +142,9 @@ void object_unref(struct object *object); /* NULL is fine */
 uint32_t object_ready(struct object *object);
 /* Its readiness has changed. */
 void object_changed(struct object *object);
-/* Waits for a change of the object, holding a reference. False: the time has come. */
+/* The call that this fiber is in needs the object to its end; call_end() lets it go. */
+void object_hold(struct object *object);
+/* Waits for a change of the object, and holds it. False: the time has come. */
 bool object_wait(struct object *object, int64_t until_us);
 /* Takes a reference of its own. -1 with errno: EMFILE. */
 int fd_new(struct object *object, bool cloexec);

@@ -11,6 +11,7 @@ struct process *process_new(const char *name)
     snprintf(process->name, sizeof process->name, "%s", name);
     list_init(&process->fibers);
     list_init(&process->blocks);
+    list_init(&process->contexts);
     list_add_last(&kernel.processes, &process->link);
     process->globals = kernel_calloc(1, globals_octets());
     globals_fresh(process->globals);

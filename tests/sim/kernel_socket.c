@@ -66,7 +66,8 @@ uint32_t socket_ready(struct object *object)
     case SOCK_CONNECTED:
         break;
     }
-    bool over = sock->in->fin || sock->in_shut, sent = sock->out->fin_sent || sock->out->broken;
+    bool over = sock->in->fin || sock->in_shut, nobody = !sock->out->link->tcp && !sock->out->reader;
+    bool sent = sock->out->fin_sent || sock->out->broken || nobody;
     return error | (sock->in->visible || over ? EPOLLIN : 0u) | (over ? EPOLLRDHUP : 0u) | (over && sent ? EPOLLHUP : 0u) |
            (sent || flow_room(sock->out) >= sock->out->most / 3 ? EPOLLOUT : 0u);
 }
@@ -185,6 +186,7 @@ static int bind_path(struct sock *sock, const char *path)
     if (!parent)
         return errno;
     sock->inode = inode_new(INODE_SOCKET, S_IFSOCK | 0755);
+    inode_ref(sock->inode);
     name_set(parent, last, sock->inode);
     return 0;
 }
