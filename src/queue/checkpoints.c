@@ -1,16 +1,21 @@
-/* Checkpoints: when a start would have much to read, the whole state is written down anew, some messages in each turn.
+/* Checkpoints: when a start would have much to read, the whole state is written down anew, some messages in each turn,
+ * and none while the disk has not yet taken those before (a worker writes them).
  *
  * Segment by segment: a message that comes meanwhile lies behind what the checkpoint knows of its segment and is found
  * by a scan; one that changes has its change in the journal behind the checkpoint; none changes its segment.
  */
 #include "queue/checkpoint.h"
+#include "base/time.h"
 #include "queue/role_priv.h"
 #include <stdlib.h>
 
-#define JOURNAL_OCTETS (32u << 20)  /* after so much, and no less than the last checkpoint had: writing it costs as much */
-#define SCAN_OCTETS (512u << 20)    /* after so much of messages that a start would look through, */
+#define JOURNAL_OCTETS (32u << 20)  /* after so much, and no less than the last checkpoint had: writing it costs as much; */
+#define JOURNAL_SHARE 2             /* small segments, small spool: after this part of a segment */
+#define SCAN_OCTETS (512u << 20)    /* after so much of messages that a start would look through, or so many segments, */
+#define SCAN_SEGMENTS 8
 #define SCAN_TIMES 4                /* and no less than so many times the last checkpoint */
-#define MESSAGES_A_TURN 200         /* about 0.2 ms, in which nothing else is done */
+#define TURN_US 250                 /* in which nothing else is done: a turn is as long as it takes, or as the first message */
+#define LOOK_AT_CLOCK 16            /* messages between two looks at it */
 #define LOOK_MS 1000
 #define AGAIN_MS 60000              /* after one that failed */
 
@@ -20,9 +25,7 @@ struct checkpointing {
     bool active;
     uint32_t *segments;             /* numbers of those that there were when it began */
     uint32_t *known;                /* what the checkpoint says of them */
-    size_t segment_at, segment_count;
-    uint64_t *ids;                  /* of the messages in the one at hand */
-    size_t at, n;
+    size_t segment_at, segment_count; /* segment_at: the one at hand; its `reading` is the place in it */
     uint64_t messages;
     int64_t not_before_ms, look_ms;
 };
@@ -32,10 +35,8 @@ static void end(struct checkpointing *checkpointing)
     loop_task_cancel(&checkpointing->step);
     free(checkpointing->segments);
     free(checkpointing->known);
-    free(checkpointing->ids);
     checkpointing->segments = checkpointing->known = NULL;
-    checkpointing->ids = NULL;
-    checkpointing->segment_count = checkpointing->segment_at = checkpointing->n = checkpointing->at = 0;
+    checkpointing->segment_count = checkpointing->segment_at = 0;
     checkpointing->active = false;
 }
 
@@ -76,42 +77,44 @@ static enum status message_add(struct queue_role *role, const struct queue_messa
                                : status;
 }
 
-/* The messages of the next segment that has any. False: there is none left. */
-static bool segment_next(struct checkpointing *checkpointing, enum status *status)
+/* The next message that the checkpoint has to have, NULL: that was the last. Segments go on living meanwhile, hence their
+ * numbers, and the place in each is kept by the core. */
+static const struct queue_message *message_next(struct checkpointing *checkpointing)
 {
-    while (checkpointing->segment_at < checkpointing->segment_count) {
-        uint32_t number = checkpointing->segments[checkpointing->segment_at++];
+    for (; checkpointing->segment_at < checkpointing->segment_count; checkpointing->segment_at++) {
+        uint32_t number = checkpointing->segments[checkpointing->segment_at];
         struct queue_log_segment *segment = queue_segment_find(&checkpointing->role->queue, number);
-        if (!segment || !segment->living)
+        if (!segment)
             continue;
-        uint64_t *ids = reallocarray(checkpointing->ids, segment->living, sizeof *ids);
-        if (!ids) {
-            *status = STATUS_MEMORY;
-            return false;
+        if (!segment->reading)
+            segment->reading = segment->messages.next;
+        if (segment->reading != &segment->messages) {
+            const struct queue_message *message = CONTAINER(segment->reading, struct queue_message, in_segment);
+            segment->reading = segment->reading->next;
+            return message;
         }
-        checkpointing->ids = ids;
-        checkpointing->at = checkpointing->n = 0;
-        for (struct list *link = segment->messages.next; link != &segment->messages; link = link->next)
-            ids[checkpointing->n++] = CONTAINER(link, struct queue_message, in_segment)->id;
-        return true;
+        segment->reading = NULL;
     }
-    return false;
+    return NULL;
 }
 
 /* True: there is more. */
 static bool some_add(struct checkpointing *checkpointing, enum status *status)
 {
     struct queue_role *role = checkpointing->role;
-    for (unsigned i = 0; i < MESSAGES_A_TURN && *status == STATUS_OK; i++) {
-        if (checkpointing->at == checkpointing->n && !segment_next(checkpointing, status))
+    int64_t end_us = time_mono_us() + TURN_US;
+    for (unsigned i = 1; !spool_checkpoint_is_full(role->journal); i++) {
+        const struct queue_message *message = message_next(checkpointing);
+        if (!message)
             return false;
-        const struct queue_message *message = queue_message_find(&role->queue, checkpointing->ids[checkpointing->at++]);
-        if (message) {
-            *status = message_add(role, message);
-            checkpointing->messages++;
-        }
+        *status = message_add(role, message);
+        if (*status != STATUS_OK)
+            return false;
+        checkpointing->messages++;
+        if (i % LOOK_AT_CLOCK == 0 && time_mono_us() >= end_us)
+            break;
     }
-    return *status == STATUS_OK;
+    return true;
 }
 
 static void on_step(struct loop_task *task)
@@ -119,12 +122,19 @@ static void on_step(struct loop_task *task)
     struct checkpointing *checkpointing = CONTAINER(task, struct checkpointing, step);
     enum status status = STATUS_OK;
     if (some_add(checkpointing, &status)) {
-        loop_later(&checkpointing->step);
+        if (!spool_checkpoint_is_full(checkpointing->role->journal))
+            loop_later(&checkpointing->step);
         return;
     }
     if (status != STATUS_OK)
         spool_checkpoint_fail(checkpointing->role->journal, status); /* a message left out would be lost */
     spool_checkpoint_end(checkpointing->role->journal, on_done, checkpointing);
+}
+
+void checkpoints_room(struct queue_role *role)
+{
+    if (role->checkpointing && role->checkpointing->active)
+        loop_later(&role->checkpointing->step);
 }
 
 /* The places first: what lies behind them is scanned at the start. */
@@ -137,7 +147,8 @@ static enum status segments_add(struct checkpointing *checkpointing)
     if (!checkpointing->segments || !checkpointing->known)
         return STATUS_MEMORY;
     for (MAP_EACH(node, &role->queue.segments)) {
-        const struct queue_log_segment *segment = CONTAINER(node, const struct queue_log_segment, node);
+        struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
+        segment->reading = NULL;
         struct queue_entry entry = { .kind = QUEUE_ENTRY_SEGMENT, .segment = segment->number, .epoch = segment->epoch,
                                      .known = segment->known };
         checkpointing->known[checkpointing->segment_count] = segment->known;
@@ -183,12 +194,13 @@ static bool is_due(struct checkpointing *checkpointing)
     int64_t now = role_now(role);
     if (now < checkpointing->not_before_ms)
         return false;
-    if (spool_journal_octets(role->journal) >= MAX((uint64_t)JOURNAL_OCTETS, last))
+    uint64_t segment = (uint64_t)role_root(role)->common.spool.segment_octets;
+    if (spool_journal_octets(role->journal) >= MAX(MIN((uint64_t)JOURNAL_OCTETS, segment / JOURNAL_SHARE), last))
         return true;
     if (now < checkpointing->look_ms)
         return false;
     checkpointing->look_ms = now + LOOK_MS;
-    return scan_octets(&role->queue) >= MAX((uint64_t)SCAN_OCTETS, SCAN_TIMES * last);
+    return scan_octets(&role->queue) >= MAX(MIN((uint64_t)SCAN_OCTETS, SCAN_SEGMENTS * segment), SCAN_TIMES * last);
 }
 
 void checkpoints_turn(struct queue_role *role)

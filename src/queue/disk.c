@@ -67,6 +67,8 @@ static const char *why_not(enum status status)
     return status == STATUS_IO ? strerror(errno) : status_text(status);
 }
 
+static void on_checkpoint_room(void *arg) { checkpoints_room(arg); }
+
 static enum status refused(struct queue_role *role, const char *what, enum status status)
 {
     log_error(role_log(role), "spool-refused", LOG_STR("what", what), LOG_STR("why", why_not(status)));
@@ -79,7 +81,7 @@ static enum status refused(struct queue_role *role, const char *what, enum statu
 enum status disk_open(struct queue_role *role)
 {
     static const struct spool_store_events store_events = { on_report, on_ready, on_released, on_low };
-    static const struct spool_journal_events journal_events = { on_trouble };
+    static const struct spool_journal_events journal_events = { on_trouble, on_checkpoint_room };
     const struct queue_root *root = role_root(role);
     struct spool_store_settings settings = { .segment_octets = (uint32_t)root->common.spool.segment_octets,
                                              .reserve_octets = (uint64_t)root->common.spool.reserve_octets,

@@ -74,6 +74,8 @@ static void segment_enter(struct queue_log_segment *segment, struct queue_messag
 static void segment_leave(struct queue *queue, struct queue_message *message)
 {
     struct queue_log_segment *segment = message->segment;
+    if (segment->reading == &message->in_segment)
+        segment->reading = message->in_segment.next;
     list_remove(&message->in_segment);
     segment->living--;
     segment->living_octets -= message->length;

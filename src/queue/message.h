@@ -75,6 +75,7 @@ struct queue_share {
 struct queue_log_segment {
     struct map_node node;           /* by number */
     struct list messages;           /* those with a living recipient, in the order of their records */
+    struct list *reading;           /* where a checkpoint goes on in `messages`; NULL: it has not begun */
     uint64_t epoch;
     uint32_t number;
     uint32_t size;

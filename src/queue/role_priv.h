@@ -143,6 +143,7 @@ MUST_CHECK enum status role_own_arrival(struct queue_role *role, const struct qu
 
 /* -- checkpoints.c -- */
 void checkpoints_turn(struct queue_role *role);
+void checkpoints_room(struct queue_role *role);                 /* the disk has taken what was gathered */
 bool checkpoints_busy(const struct queue_role *role);          /* no message may change its place in the spool */
 void checkpoints_close(struct queue_role *role);
 

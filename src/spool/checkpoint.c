@@ -10,17 +10,58 @@
 
 #define WRITE_OCTETS (1u << 20) /* gathered before they are written */
 
-static void write_out(struct checkpoint *checkpoint, const struct spool_ops *ops)
+static struct spool_journal *journal_of(struct checkpoint *checkpoint)
 {
-    if (checkpoint->status == STATUS_OK && checkpoint->out.failed)
-        checkpoint->status = STATUS_MEMORY;
-    if (checkpoint->status == STATUS_OK && checkpoint->out.n)
-        checkpoint->status = spool_pwrite_all(ops, checkpoint->fd, checkpoint->out.p, checkpoint->out.n, checkpoint->at);
-    /* Begun now, so that the sync at the end is no flood that others' commits wait behind. */
-    if (checkpoint->status == STATUS_OK && checkpoint->out.n && ops->write_out)
-        ops->write_out(ops, checkpoint->fd, checkpoint->at, (off_t)checkpoint->out.n, false);
-    checkpoint->at += (uint32_t)checkpoint->out.n;
-    buf_clear(&checkpoint->out);
+    return CONTAINER(checkpoint, struct spool_journal, checkpoint);
+}
+
+/* In the worker. Waits until the disk has it, so that a large checkpoint goes at the disk's pace: neither its sync nor
+ * the kernel's own writing becomes a flood that others' commits wait behind. */
+static void run_write(struct job *job)
+{
+    struct checkpoint *checkpoint = CONTAINER(job, struct checkpoint, write_job);
+    const struct spool_ops *ops = journal_of(checkpoint)->ops;
+    const struct buf *going = &checkpoint->going;
+    checkpoint->write_status = spool_pwrite_all(ops, checkpoint->fd, going->p, going->n, checkpoint->at);
+    if (checkpoint->write_status != STATUS_OK || !ops->write_out)
+        return;
+    ops->write_out(ops, checkpoint->fd, checkpoint->at, (off_t)going->n, false);
+    ops->write_out(ops, checkpoint->fd, checkpoint->at, (off_t)going->n, true);
+}
+
+static void go_on(struct spool_journal *journal);
+
+static void on_written(struct job *job)
+{
+    struct checkpoint *checkpoint = CONTAINER(job, struct checkpoint, write_job);
+    struct spool_journal *journal = journal_of(checkpoint);
+    bool was_full = spool_checkpoint_is_full(journal);
+    checkpoint->writing = false;
+    if (checkpoint->status == STATUS_OK)
+        checkpoint->status = checkpoint->write_status;
+    checkpoint->at += (uint32_t)checkpoint->going.n;
+    buf_clear(&checkpoint->going);
+    go_on(journal);
+    if (was_full && !checkpoint->ended && journal->events->on_checkpoint_room)
+        journal->events->on_checkpoint_room(journal->arg);
+}
+
+/* Two buffers: one is filled while a worker writes the other. */
+static void write_next(struct spool_journal *journal)
+{
+    struct checkpoint *checkpoint = &journal->checkpoint;
+    struct buf full = checkpoint->out;
+    checkpoint->out = checkpoint->going;
+    checkpoint->going = full;
+    checkpoint->writing = true;
+    checkpoint->write_job.run = run_write;
+    checkpoint->write_job.on_done = on_written;
+    jobs_do(&journal->checkpoint_jobs, &checkpoint->write_job);
+}
+
+bool spool_checkpoint_is_full(const struct spool_journal *journal)
+{
+    return journal->checkpoint.writing && journal->checkpoint.out.n >= WRITE_OCTETS;
 }
 
 static void add(struct spool_journal *journal, struct spool_header header, struct span content)
@@ -28,17 +69,15 @@ static void add(struct spool_journal *journal, struct spool_header header, struc
     struct checkpoint *checkpoint = &journal->checkpoint;
     if (checkpoint->status != STATUS_OK)
         return;
-    uint64_t at = checkpoint->at + (uint64_t)checkpoint->out.n;
-    if (at + content.n + 2 * SPOOL_BLOCK > SPOOL_SEGMENT_MOST) {
+    uint64_t at = (uint64_t)checkpoint->at + checkpoint->going.n + checkpoint->out.n;
+    if (at + content.n + 2 * SPOOL_BLOCK > SPOOL_CHECKPOINT_MOST) {
         checkpoint->status = STATUS_FULL;
         return;
     }
     header.epoch = header.commit = 1;
-    enum status status = journal_compose(&checkpoint->out, checkpoint->seed, (uint32_t)at, header, content);
-    if (status != STATUS_OK)
-        checkpoint->status = status;
-    if (checkpoint->out.n >= WRITE_OCTETS)
-        write_out(checkpoint, journal->ops);
+    checkpoint->status = journal_compose(&checkpoint->out, checkpoint->seed, (uint32_t)at, header, content);
+    if (checkpoint->status == STATUS_OK && checkpoint->out.n >= WRITE_OCTETS && !checkpoint->writing)
+        write_next(journal);
 }
 
 enum status spool_checkpoint_begin(struct spool_journal *journal)
@@ -58,7 +97,7 @@ enum status spool_checkpoint_begin(struct spool_journal *journal)
     journal_work(journal); /* what was appended until now belongs before the checkpoint */
     journal->leave = journal->fd >= 0;
     checkpoint->active = true;
-    checkpoint->ended = false;
+    checkpoint->ended = checkpoint->ending = false;
     checkpoint->fd = fd;
     checkpoint->segment = segment;
     checkpoint->seed = spool_segment_seed(&segment);
@@ -66,7 +105,9 @@ enum status spool_checkpoint_begin(struct spool_journal *journal)
     checkpoint->count = 0;
     checkpoint->replaced = journal->octets;
     checkpoint->status = STATUS_OK;
+    checkpoint->writing = false;
     buf_clear(&checkpoint->out);
+    buf_clear(&checkpoint->going);
     return STATUS_OK;
 }
 
@@ -84,7 +125,7 @@ enum status spool_checkpoint_add(struct spool_journal *journal, uint8_t kind, ui
 static void run_end(struct job *job)
 {
     struct checkpoint *checkpoint = CONTAINER(job, struct checkpoint, job);
-    struct spool_journal *journal = CONTAINER(checkpoint, struct spool_journal, checkpoint);
+    struct spool_journal *journal = journal_of(checkpoint);
     const struct spool_ops *ops = journal->ops;
     int dir = spool_store_dir(journal->store);
     if (checkpoint->status == STATUS_OK)
@@ -120,11 +161,12 @@ void journal_release_before(struct spool_journal *journal, uint64_t sequence)
 static void on_end(struct job *job)
 {
     struct checkpoint *checkpoint = CONTAINER(job, struct checkpoint, job);
-    struct spool_journal *journal = CONTAINER(checkpoint, struct spool_journal, checkpoint);
+    struct spool_journal *journal = journal_of(checkpoint);
     journal->ops->close(journal->ops, checkpoint->fd);
     checkpoint->fd = -1;
     checkpoint->active = false;
     buf_done(&checkpoint->out);
+    buf_done(&checkpoint->going);
     if (checkpoint->status == STATUS_OK) {
         journal_release_before(journal, checkpoint->segment.sequence);
         journal->octets -= checkpoint->replaced;
@@ -133,16 +175,22 @@ static void on_end(struct job *job)
     checkpoint->done(checkpoint->arg, checkpoint->status);
 }
 
-/* Once the state is complete and the journal lies in its new segment. */
+/* What is left of it is written; it becomes the checkpoint once the journal lies in its new segment. */
 static void go_on(struct spool_journal *journal)
 {
     struct checkpoint *checkpoint = &journal->checkpoint;
-    if (!checkpoint->ended || checkpoint->segment.sequence == 0)
+    if (checkpoint->writing)
         return;
-    checkpoint->ended = false;
+    if (checkpoint->status == STATUS_OK && (checkpoint->out.n >= WRITE_OCTETS || (checkpoint->ended && checkpoint->out.n))) {
+        write_next(journal);
+        return;
+    }
+    if (!checkpoint->ended || checkpoint->ending || checkpoint->segment.sequence == 0)
+        return;
+    checkpoint->ending = true;
     checkpoint->job.run = run_end;
     checkpoint->job.on_done = on_end;
-    jobs_do(&journal->jobs, &checkpoint->job);
+    jobs_do(&journal->checkpoint_jobs, &checkpoint->job);
 }
 
 void checkpoint_moved(struct spool_journal *journal)
@@ -165,7 +213,6 @@ void spool_checkpoint_end(struct spool_journal *journal, void (*done)(void *arg,
     struct checkpoint *checkpoint = &journal->checkpoint;
     add(journal, (struct spool_header){ .kind = SPOOL_KIND_END, .id = checkpoint->count, .flags = SPOOL_FLAG_LAST },
         SPAN_NONE);
-    write_out(checkpoint, journal->ops);
     checkpoint->done = done;
     checkpoint->arg = arg;
     checkpoint->ended = true;
@@ -178,4 +225,5 @@ void checkpoint_drop(struct spool_journal *journal)
     if (checkpoint->fd >= 0)
         journal->ops->close(journal->ops, checkpoint->fd);
     buf_done(&checkpoint->out);
+    buf_done(&checkpoint->going);
 }

@@ -244,6 +244,8 @@ static void on_due(struct loop_timer *timer)
         start_sync(journal);
 }
 
+static void drop_job(struct job *job) {}
+
 struct spool_journal *spool_journal_new(struct loop *loop, struct spool_store *store, bool no_thread,
                                         const struct spool_journal_events *events, void *arg)
 {
@@ -256,11 +258,16 @@ struct spool_journal *spool_journal_new(struct loop *loop, struct spool_store *s
     journal->events = events;
     journal->arg = arg;
     journal->fd = journal->checkpoint.fd = -1;
-    journal->raw = journal->out = journal->checkpoint.out = BUF_EMPTY(RAW_MAX);
+    journal->raw = journal->out = journal->checkpoint.out = journal->checkpoint.going = BUF_EMPTY(RAW_MAX);
     journal->waiting_last = &journal->waiting;
     journal->sync_job.run = run_sync;
     journal->sync_job.on_done = on_synced;
     if (jobs_init(&journal->jobs, loop, no_thread) != STATUS_OK) {
+        free(journal);
+        return NULL;
+    }
+    if (jobs_init(&journal->checkpoint_jobs, loop, no_thread) != STATUS_OK) {
+        jobs_done(&journal->jobs, drop_job);
         free(journal);
         return NULL;
     }
@@ -270,12 +277,11 @@ struct spool_journal *spool_journal_new(struct loop *loop, struct spool_store *s
     return journal;
 }
 
-static void drop_job(struct job *job) {}
-
 void spool_journal_free(struct spool_journal *journal)
 {
     if (!journal)
         return;
+    jobs_done(&journal->checkpoint_jobs, drop_job);
     jobs_done(&journal->jobs, drop_job);
     if (journal->raw.n && open_segment(journal) && write_pending(journal) == STATUS_OK)
         if (spool_fdatasync(journal->ops, journal->fd) != STATUS_OK)

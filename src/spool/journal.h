@@ -21,6 +21,8 @@ struct spool_journal_events {
     /* The journal cannot be written (the disk is full or broken). It keeps the records and tries again every second;
      * OK: it works again. */
     void (*on_trouble)(void *arg, enum status status);
+    /* A checkpoint that was full takes more. May be NULL. */
+    void (*on_checkpoint_room)(void *arg);
 };
 
 /* Before spool_store_start(). NULL: out of memory. */
@@ -55,9 +57,13 @@ uint64_t spool_journal_octets(const struct spool_journal *journal); /* since the
 uint64_t spool_checkpoint_octets(const struct spool_journal *journal); /* of the checkpoint in force; 0: there is none */
 
 /* A checkpoint: begin, add the whole state (over several turns if it is large), end. Appends made between go to the
- * journal as ever and are replayed after it. AGAIN: one is being written already. */
+ * journal as ever and are replayed after it. A worker writes what was added; nothing waits for it here. AGAIN: one is
+ * being written already. */
 enum status spool_checkpoint_begin(struct spool_journal *journal);
 enum status spool_checkpoint_add(struct spool_journal *journal, uint8_t kind, uint64_t id, struct span content);
+/* The worker has one buffer in hand and the next is full: stop adding until on_checkpoint_room. What is added all the
+ * same is kept in memory. */
+bool spool_checkpoint_is_full(const struct spool_journal *journal);
 /* The state cannot be composed whole: the end will fail with `why`. */
 void spool_checkpoint_fail(struct spool_journal *journal, enum status why);
 /* Synced, renamed and the directory synced by a worker; then the journal's older segments are released and `done`

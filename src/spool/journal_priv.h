@@ -15,15 +15,16 @@ struct raw {
 
 /* A checkpoint being written. */
 struct checkpoint {
-    bool active, ended;
+    bool active, ended, ending;  /* ended: nothing more is added; ending: the worker makes it the checkpoint */
+    bool writing;                /* the worker has `going` */
     int fd;
-    uint32_t seed, at;
+    uint32_t seed, at;           /* at: octets that lie in the file */
     uint64_t count;
     uint64_t replaced;           /* octets of the journal that need not be read after it */
     struct spool_segment segment;
-    struct buf out;
-    enum status status;
-    struct job job;
+    struct buf out, going;       /* being filled, being written */
+    enum status status, write_status;
+    struct job job, write_job;
     void (*done)(void *arg, enum status status);
     void *arg;
 };
@@ -34,7 +35,7 @@ struct spool_journal {
     const struct spool_ops *ops;
     const struct spool_journal_events *events;
     void *arg;
-    struct jobs jobs;
+    struct jobs jobs, checkpoint_jobs; /* a worker each: no sync of the journal waits for a checkpoint's */
     struct loop_task at_end;     /* writes what one turn appended */
     struct loop_task tell;
     struct loop_timer due;       /* the sync that comes at latest; also the next try after trouble */

@@ -223,7 +223,7 @@ static enum status find_limit(struct walk *walk)
     struct stat st;
     if (scan->ops->fstat(scan->ops, scan->fd, &st) < 0)
         return STATUS_IO;
-    walk->limit = (uint32_t)MIN((uint64_t)st.st_size, (uint64_t)SPOOL_SEGMENT_MOST);
+    walk->limit = (uint32_t)MIN((uint64_t)st.st_size, (uint64_t)SPOOL_CHECKPOINT_MOST);
     return STATUS_OK;
 }
 

@@ -12,6 +12,7 @@
 #define SPOOL_SEGMENT_VERSION 1
 #define SPOOL_SEGMENT_LEAST (1u << 20)
 #define SPOOL_SEGMENT_MOST (1u << 30)
+#define SPOOL_CHECKPOINT_MOST (3u << 30)     /* a checkpoint grows; more would pass the 32 bits of an offset */
 #define SPOOL_SEGMENT_FIRST SPOOL_BLOCK      /* offset of the first record */
 
 enum spool_use { SPOOL_EMPTY, SPOOL_MESSAGES, SPOOL_JOURNAL, SPOOL_CHECKPOINT, SPOOL_USE_COUNT };

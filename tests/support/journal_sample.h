@@ -40,7 +40,7 @@ static void on_released(void *arg, uint32_t segment)
 static void on_low(void *arg, bool low) {}
 static void on_trouble(void *arg, enum status status) { ((struct scene *)arg)->trouble = status; }
 static const struct spool_store_events store_events = { on_report, on_ready, on_released, on_low };
-static const struct spool_journal_events journal_events = { on_trouble };
+static const struct spool_journal_events journal_events = { on_trouble, NULL };
 
 static bool on_replay(void *arg, const struct spool_journal_record *record)
 {
