@@ -8,6 +8,8 @@
 
 #define REST_MS 15000  /* longer than connections are kept as a rule */
 #define REST_JOBS 200u /* fewer leave nothing worth giving back */
+#define QUIET_MS 500   /* without a message: nobody waits while memory goes back, */
+#define QUIET_LOOKS 120 /* which takes up to 0.1 s; after so many looks it goes all the same */
 
 #define READERS 2
 #define READERS_WAITING 1000
@@ -76,6 +78,12 @@ static void on_rest(struct loop_timer *timer)
         loop_timer_set(timer, REST_MS);
         return;
     }
+    if (delivery->begun != delivery->begun_seen && ++delivery->looks < QUIET_LOOKS) {
+        delivery->begun_seen = delivery->begun;
+        loop_timer_set(timer, QUIET_MS);
+        return;
+    }
+    delivery->looks = 0;
     delivery->job_peak = 0;
     memory_give_back();
 }

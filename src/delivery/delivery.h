@@ -32,6 +32,7 @@ struct delivery {
     struct workers *readers;     /* read large bodies through before they are sent; NULL: we do it ourselves */
     struct list checks;          /* what the readers have in hand: job_check.c */
     unsigned job_count, job_peak; /* job_peak: the most since we last looked whether memory can go back */
+    unsigned begun, begun_seen, looks; /* jobs ever; at the last look whether it is quiet; number of looks */
     struct list idle;            /* kept connections of all sites, the one used longest ago first */
     unsigned idle_count;
     struct list told;            /* outcomes that the queue has not confirmed: held.c */

@@ -380,6 +380,7 @@ static struct job *job_make(struct delivery *delivery, const struct lease_grant 
     list_init(&job->link);
     list_add_last(&delivery->jobs, &job->link);
     delivery->job_count++;
+    delivery->begun++;
     job->lease = grant->lease;
     job->id = grant->id;
     job->attempt = grant->attempt;
