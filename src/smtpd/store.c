@@ -60,11 +60,11 @@ static void end_log(struct store *store)
 {
     if (!store->ending || (store->writer && spool_writer_waiting(store->writer) > 0))
         return;
-    store->ending = false;
     store->events->on_ending(store->arg);
     spool_writer_free(store->writer);
     store->writer = NULL;
     store->events->on_ended(store->arg);
+    store->ending = false; /* not before: files that are given up by its end are none of the next queue's */
     begin_if_ready(store);
 }
 

@@ -288,8 +288,9 @@ static void test_given_up_memory_counts(void **state)
     house_end(&house);
 }
 
-/* A file of the queue before is no business of the next one, which would take us for broken. */
-static void test_next_queue_hears_nothing_of_old_files(void **state)
+/* A file of the queue before is no business of the next one, which would take us for broken: whether its message was
+ * given up while the log before came to its end, or by that end. */
+static void queue_is_replaced(bool given_up_before)
 {
     static struct house house;
     struct guest guest, other;
@@ -311,9 +312,12 @@ static void test_next_queue_hears_nothing_of_old_files(void **state)
     house_settings(&house, "");
     channel_send(house.supervisor, SUPERVISOR_RELOAD, SPAN_NONE);
     house_wait(&house, &house.ready, 2); /* it has got the new queue */
-    guest_talks(&guest, &house, "RSET\r\n", "250 ");
+    if (given_up_before)
+        guest_talks(&guest, &house, "RSET\r\n", "250 ");
     gate_open();
     guest_hears(&other, &house, "451 4.3.0 ");
+    if (!given_up_before)
+        guest_talks(&guest, &house, "BDAT 0 LAST\r\n", "451 4.3.0 The queue was started anew");
     house_wait(&house, &house.segments, segments + 2);
     assert_int_equal(house.dropped, dropped);
     guest_end(&guest);
@@ -321,13 +325,16 @@ static void test_next_queue_hears_nothing_of_old_files(void **state)
     house_end(&house);
 }
 
+static void test_next_queue_hears_nothing_of_files_given_up(void **state) { queue_is_replaced(true); }
+static void test_next_queue_hears_nothing_of_files_lost(void **state) { queue_is_replaced(false); }
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, gate_new, gate_free)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_given_up_while_a_piece_is_written), TEST(test_cut_off), TEST(test_given_up_memory_counts),
-        TEST(test_next_queue_hears_nothing_of_old_files),
+        TEST(test_next_queue_hears_nothing_of_files_given_up), TEST(test_next_queue_hears_nothing_of_files_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
