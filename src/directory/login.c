@@ -28,36 +28,40 @@ void login_exchange_free(struct exchange *exchange)
 }
 
 static void tell_auth(struct directory_peer *peer, uint64_t token, enum auth_result result, struct span account,
-                      const char *text)
+                      struct span text)
 {
     AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
-    tell_auth_put(&body, &(struct tell_auth){ token, (uint8_t)result, account, span_str(text) });
+    tell_auth_put(&body, &(struct tell_auth){ token, (uint8_t)result, account, text });
     peer->answer(peer->arg, TELL_AUTH, buf_span(&body));
 }
 
-/* Answers and ends the exchange. `reason` is for the log; NULL: a remembered success. */
-static void finish(struct exchange *exchange, enum auth_result result, const char *reason)
+/* Answers and ends the exchange. `reason` is for the log; NULL: a remembered success. `is_news` false: only one of many. */
+static void finish(struct exchange *exchange, enum auth_result result, const char *reason, bool is_news)
 {
-    struct log *log = exchange->peer->service->log;
+    struct directory_service *service = exchange->peer->service;
+    struct log *log = service->log;
     struct span login = exchange->login.n ? buf_span(&exchange->login) : buf_span(&exchange->sasl.login);
     switch (result) {
     case AUTH_OK: /* a remembered one is no news: a website may log in for each message */
         log_event(log, reason ? LOG_INFO : LOG_DEBUG, "login", LOG_SPAN("account", login),
                   LOG_SPAN("client", buf_span(&exchange->client)));
-        tell_auth(exchange->peer, exchange->token, result, login, "");
+        guard_know(exchange);
+        tally_more(service->tally, TALLY_LOGINS, 1);
+        tell_auth(exchange->peer, exchange->token, result, login, SPAN_NONE);
         break;
     case AUTH_DENIED:
-        log_warning(log, "login-failed", LOG_SPAN("login", login), LOG_SPAN("client", buf_span(&exchange->client)),
-                    LOG_STR("why", reason));
-        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, TEXT_DENIED);
+        log_event(log, is_news ? LOG_WARNING : LOG_DEBUG, "login-failed", LOG_SPAN("login", login),
+                  LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("why", reason));
+        tally_more(service->tally, TALLY_LOGINS_FAILED, 1);
+        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, SPAN(TEXT_DENIED));
         break;
     case AUTH_BUSY:
         log_warning(log, "login-deferred", LOG_SPAN("login", login), LOG_SPAN("client", buf_span(&exchange->client)),
                     LOG_STR("why", reason));
-        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, TEXT_BUSY);
+        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, SPAN(TEXT_BUSY));
         break;
     default:
-        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, reason);
+        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, span_str(reason));
     }
     login_exchange_free(exchange);
 }
@@ -104,7 +108,11 @@ void login_check_free(struct check *check)
 {
     for (LIST_EACH(link, &check->waiters))
         list_remove(link);
+    if (list_is_linked(&check->link))
+        check->service->check_count--;
     list_remove(&check->link);
+    if (check->is_counted)
+        guard_end(check->service, &check->try, GUESS_UNKNOWN);
     client_leave(check->service, check->client);
     buf_done(&check->stored);
     buf_wipe(&check->password);
@@ -134,8 +142,13 @@ static void check_done(struct work *work)
     } else if (check->may_succeed && check->result == STATUS_SYNTAX) {
         reason = "the stored password has an unknown form";
     }
+    bool is_news = !guess_is_told(service->guess, &check->try); /* the last one before the attack was told, too */
+    if (check->result == STATUS_DENIED || check->result == STATUS_SYNTAX) /* not the right one of a disabled account */
+        remember_add(service->wrong, &check->name, loop_now_ms(service->loop));
+    guard_end(service, &check->try, result == AUTH_OK ? GUESS_RIGHT : result == AUTH_DENIED ? GUESS_WRONG : GUESS_UNKNOWN);
+    check->is_counted = false;
     for (LIST_EACH(link, &check->waiters))
-        finish(CONTAINER(link, struct exchange, waiter), result, reason);
+        finish(CONTAINER(link, struct exchange, waiter), result, reason, is_news);
     login_check_free(check);
 }
 
@@ -203,12 +216,13 @@ static struct check *check_find(struct directory_service *service, const struct 
     return NULL;
 }
 
-/* A new check on its way; NULL: busy. */
+/* A new check on its way; NULL: busy. Half of the waiting room is for those who have been here before. */
 static struct check *check_begin(struct exchange *exchange, const struct target *target,
-                                 const struct remember_name *name)
+                                 const struct remember_name *name, const struct guess_try *try)
 {
     struct directory_service *service = exchange->peer->service;
-    struct client *client = client_enter(service, buf_span(&exchange->client));
+    bool is_crowded = service->check_count >= MAX(service->waiting_max / 2, 2u);
+    struct client *client = is_crowded && !exchange->is_known ? NULL : client_enter(service, buf_span(&exchange->client));
     if (!client)
         return NULL;
     struct check *check = check_new(service, target, buf_span(&exchange->sasl.password), name);
@@ -217,18 +231,65 @@ static struct check *check_begin(struct exchange *exchange, const struct target 
         return NULL;
     }
     check->client = client;
+    check->try = *try;
     if (workers_do(service->workers, &check->work) != STATUS_OK) {
         login_check_free(check);
         return NULL;
     }
     list_add_last(&service->checks, &check->link);
+    service->check_count++;
+    guard_begin(service, try);
+    check->is_counted = true;
     return check;
+}
+
+/* Told before anything is hashed, and before he could learn from our memory what is right. */
+static void put_off(struct exchange *exchange, const struct guess_try *try, int64_t wait_ms)
+{
+    struct directory_service *service = exchange->peer->service;
+    AUTO(buf_done) struct buf text = BUF_EMPTY(512);
+    guard_say_wait(wait_ms, &text);
+    guard_refuse(service, try);
+    log_debug(service->log, "login-put-off", LOG_SPAN("login", buf_span(&exchange->login)),
+              LOG_SPAN("client", buf_span(&exchange->client)), LOG_INT("wait_ms", wait_ms));
+    tell_auth(exchange->peer, exchange->token, AUTH_BUSY, SPAN_NONE, buf_span(&text));
+    login_exchange_free(exchange);
+}
+
+/* The account and its stored form are there: is the password the right one? */
+static void check_password(struct exchange *exchange, const struct target *target)
+{
+    struct directory_service *service = exchange->peer->service;
+    int64_t now_ms = loop_now_ms(service->loop);
+    struct guess_try try;
+    guard_try(exchange, &try);
+    int64_t wait_ms = guess_wait(service->guess, &try, now_ms);
+    if (wait_ms > 0) {
+        put_off(exchange, &try, wait_ms);
+        return;
+    }
+    struct remember_name name = remember_name(service->remember, buf_span(&exchange->login), target->account.stored,
+                                              buf_span(&exchange->sasl.password));
+    if (target->may_succeed && remember_has(service->remember, &name, now_ms)) {
+        finish(exchange, AUTH_OK, NULL, false);
+        return;
+    }
+    if (remember_has(service->wrong, &name, now_ms)) {
+        finish(exchange, AUTH_DENIED, "the same wrong password as before", false);
+        return;
+    }
+    struct check *check = check_find(service, &name, target->may_succeed);
+    if (!check)
+        check = check_begin(exchange, target, &name, &try);
+    if (check)
+        list_add_last(&check->waiters, &exchange->waiter);
+    else
+        finish(exchange, AUTH_BUSY, "too many logins wait for their check", true);
 }
 
 static void on_credentials(struct exchange *exchange)
 {
     struct directory_service *service = exchange->peer->service;
-    struct span password = buf_span(&exchange->sasl.password);
     if (accounts_login_key(buf_span(&exchange->sasl.login), &exchange->login) != STATUS_OK)
         buf_clear(&exchange->login);
 
@@ -236,26 +297,14 @@ static void on_credentials(struct exchange *exchange)
     enum status status = target_find(service, buf_span(&exchange->login), &target);
     service_trouble(service, status == STATUS_OK && !service->accounts ? STATUS_NOT_FOUND : status);
     if (status != STATUS_OK) {
-        finish(exchange, AUTH_BUSY, "the accounts cannot be read");
+        finish(exchange, AUTH_BUSY, "the accounts cannot be read", true);
         return;
     }
-    if (!secret_is_text(password)) {
+    if (!secret_is_text(buf_span(&exchange->sasl.password))) {
         target.may_succeed = false;
         target.reason = "the password is not text";
     }
-    struct remember_name name =
-        remember_name(service->remember, buf_span(&exchange->login), target.account.stored, password);
-    if (target.may_succeed && remember_has(service->remember, &name, loop_now_ms(service->loop))) {
-        finish(exchange, AUTH_OK, NULL);
-        return;
-    }
-    struct check *check = check_find(service, &name, target.may_succeed);
-    if (!check)
-        check = check_begin(exchange, &target, &name);
-    if (check)
-        list_add_last(&check->waiters, &exchange->waiter);
-    else
-        finish(exchange, AUTH_BUSY, "too many logins wait for their check");
+    check_password(exchange, &target);
 }
 
 static void advance(struct exchange *exchange, bool has_message, struct span message)
@@ -271,10 +320,10 @@ static void advance(struct exchange *exchange, bool has_message, struct span mes
         on_credentials(exchange);
         return;
     case SASL_DENIED:
-        finish(exchange, AUTH_DENIED, "wants to act for another login");
+        finish(exchange, AUTH_DENIED, "wants to act for another login", true);
         return;
     case SASL_BROKEN:
-        finish(exchange, AUTH_BROKEN, "that is not an answer of this mechanism");
+        finish(exchange, AUTH_BROKEN, "that is not an answer of this mechanism", true);
         return;
     }
 }
@@ -303,12 +352,12 @@ enum status login_start(struct directory_peer *peer, struct span body)
         return STATUS_SYNTAX;
     struct sasl sasl;
     if (sasl_begin(ask.mechanism, &sasl) != STATUS_OK) {
-        tell_auth(peer, ask.token, AUTH_UNKNOWN_MECHANISM, SPAN_NONE, "no such mechanism here");
+        tell_auth(peer, ask.token, AUTH_UNKNOWN_MECHANISM, SPAN_NONE, SPAN("no such mechanism here"));
         return STATUS_OK;
     }
     struct exchange *exchange = peer->exchanges.n < EXCHANGES_MAX ? exchange_new(peer, &ask) : NULL;
     if (!exchange) {
-        tell_auth(peer, ask.token, AUTH_BUSY, SPAN_NONE, TEXT_BUSY);
+        tell_auth(peer, ask.token, AUTH_BUSY, SPAN_NONE, SPAN(TEXT_BUSY));
         return STATUS_OK;
     }
     exchange->sasl = sasl;

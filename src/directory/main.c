@@ -24,6 +24,7 @@ struct role_state {
     struct conf *conf;  /* the settings last sent */
     struct buf path;    /* of the database */
     struct directory_service *service; /* from START on */
+    struct tally tally;
     struct list doors;  /* struct door: smtpd processes */
 };
 
@@ -99,6 +100,15 @@ static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
         door_begin(door);
 }
 
+/* Before the settings, and once. */
+static void on_tally(void *arg, const struct supervisor_tally *tally, int fd)
+{
+    struct role_state *state = arg;
+    if (!state->tally.page && tally_map(fd, tally->processes, tally->place, &state->tally) != STATUS_OK)
+        log_warning(&state->process.log, "tally-missing", LOG_STR("why", "logins are not counted for goniec status"));
+    close(fd);
+}
+
 /* The new settings, if they are good; otherwise the old ones stay. */
 static bool on_settings(void *arg, const struct supervisor_settings *settings)
 {
@@ -129,6 +139,8 @@ static struct directory_limits limits_of(const struct directory_settings *settin
         .threads = settings->password_threads ? (unsigned)settings->password_threads : cores_allowed(),
         .waiting = (unsigned)settings->password_queue,
         .remember_ms = settings->remember_ms,
+        .guess = { (unsigned)settings->guesses_per_login, (unsigned)settings->guesses_per_network, settings->longest_pause_ms,
+                   (uint8_t)settings->network_ipv4, (uint8_t)settings->network_ipv6 },
     };
 }
 
@@ -140,19 +152,21 @@ static void on_hold(void *arg)
     buf_clear(&state->path);
     directory_database_path(root, &state->path);
     state->process.log.least = (enum log_level)root->common.log.level;
+    struct directory_limits limits = limits_of(&root->accounts);
     if (state->service) {
         directory_service_change(state->service, buf_cstr(&state->path), root->accounts.remember_ms);
     } else {
-        struct directory_limits limits = limits_of(&root->accounts);
         state->service = directory_service_new(state->process.loop, &state->process.log, buf_cstr(&state->path), &limits);
         if (!state->service) {
             process_failed(&state->process, SPAN("out of memory or threads"));
             process_leave(&state->process, 1);
             return;
         }
+        directory_service_count(state->service, &state->tally);
         for (LIST_EACH(link, &state->doors))
             door_begin(CONTAINER(link, struct door, link));
     }
+    directory_service_guard(state->service, &limits.guess, &root->relay.networks);
     process_ready(&state->process);
 }
 
@@ -164,7 +178,7 @@ static void on_drain(void *arg)
 
 int directory_main(void)
 {
-    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .start = on_hold,
+    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .tally = on_tally, .start = on_hold,
                                                   .reload = on_hold, .drain = on_drain };
     struct role_state state = { .path = BUF_EMPTY(8192) };
     list_init(&state.doors);
@@ -174,6 +188,7 @@ int directory_main(void)
     for (LIST_EACH(link, &state.doors))
         door_close(CONTAINER(link, struct door, link));
     directory_service_free(state.service);
+    tally_unmap(&state.tally);
     conf_free(state.conf);
     buf_done(&state.path);
     process_done(&state.process);

@@ -30,6 +30,14 @@ struct remember *remember_new(size_t count, int64_t life_ms)
     return remember;
 }
 
+struct remember *remember_new_like(const struct remember *other, size_t count, int64_t life_ms)
+{
+    struct remember *remember = remember_new(count, life_ms);
+    if (remember)
+        memcpy(remember->key, other->key, sizeof remember->key);
+    return remember;
+}
+
 void remember_free(struct remember *remember)
 {
     if (remember)

@@ -21,9 +21,10 @@ struct directory_service *directory_service_new(struct loop *loop, struct log *l
                                            .waiting_max = limits->waiting, .looked_ms = INT64_MIN / 2 };
     list_init(&service->checks);
     service->remember = remember_new(REMEMBER_COUNT, limits->remember_ms);
+    bool guarded = guard_new(service, &limits->guess);
     service->workers = workers_new(loop, limits->threads, limits->waiting);
     loop_hook_add(loop, &service->turn_end, on_turn_end);
-    if (!service->remember || !service->workers || buf_add_str(&service->path, path) != STATUS_OK) {
+    if (!service->remember || !guarded || !service->workers || buf_add_str(&service->path, path) != STATUS_OK) {
         directory_service_free(service);
         return NULL;
     }
@@ -41,6 +42,7 @@ void directory_service_free(struct directory_service *service)
     loop_hook_remove(&service->turn_end);
     accounts_close(service->accounts);
     remember_free(service->remember);
+    guard_free(service);
     map_done(&service->clients);
     buf_done(&service->path);
     free(service);

@@ -6,8 +6,10 @@
  */
 #pragma once
 #include "base/log.h"
+#include "directory/guess.h"
 #include "loop/loop.h"
 #include "wire/smtpd_directory.h"
+#include "wire/tally.h"
 
 struct directory_service;
 struct directory_peer;
@@ -16,6 +18,7 @@ struct directory_limits {
     unsigned threads;    /* that check passwords */
     unsigned waiting;    /* logins in front of them; more are told to come back */
     int64_t remember_ms; /* a success is remembered */
+    struct guess_limits guess;
 };
 
 /* `path` (copied) is the database; it may come into being later. NULL: out of memory. */
@@ -24,6 +27,12 @@ struct directory_service *directory_service_new(struct loop *loop, struct log *l
 void directory_service_free(struct directory_service *service); /* its peers have to be freed before */
 /* A reload: another database, another life of remembered logins. Threads and waiting room stay as they began. */
 void directory_service_change(struct directory_service *service, const char *path, int64_t remember_ms);
+
+/* The same for guessers. `many` (copied): networks in which many persons have one address. */
+void directory_service_guard(struct directory_service *service, const struct guess_limits *limits,
+                             const struct conf_networks *many);
+/* Where to count for the operator. Borrowed. */
+void directory_service_count(struct directory_service *service, struct tally *tally);
 
 /* Sends one answer. */
 typedef void directory_answer(void *arg, uint16_t kind, struct span body);

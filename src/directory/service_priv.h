@@ -10,6 +10,10 @@
 
 #define EXCHANGES_MAX 65536   /* open logins of one smtpd */
 #define REMEMBER_COUNT 65536  /* logins remembered; 3 MiB */
+#define WRONG_COUNT 16384     /* wrong passwords, 0.7 MiB */
+#define WRONG_MS 3600000
+#define KNOWN_COUNT 32768     /* addresses from which a login succeeded, 1.3 MiB */
+#define KNOWN_MS (INT64_C(30) * 86400000)
 
 struct directory_service {
     struct loop *loop;
@@ -22,6 +26,14 @@ struct directory_service {
     struct loop_task turn_end;
     struct workers *workers;
     struct remember *remember;
+    struct remember *wrong;    /* the same wrong password again is neither a guess nor worth a hash */
+    struct remember *known;    /* from where a login succeeded */
+    struct guess *guess;
+    struct loop_timer sweep;   /* runs while there are attacks */
+    struct conf_network *many; /* networks with many persons behind an address */
+    size_t many_count;
+    struct tally *tally, no_tally;
+    unsigned check_count;
     struct list checks;        /* struct check: passwords being checked */
     struct map clients;        /* struct client: whose checks wait */
     unsigned waiting_max;
@@ -43,6 +55,7 @@ struct exchange {
     struct sasl sasl;
     struct buf login;     /* the key of who wants in; empty when it cannot be anybody's */
     struct buf client;    /* the address it comes from */
+    bool is_known;        /* the login has succeeded from there */
 };
 
 /* One password on its way through a worker; several exchanges may wait for the same. */
@@ -53,6 +66,8 @@ struct check {
     struct directory_service *service;
     struct client *client;
     struct remember_name name;
+    struct guess_try try;
+    bool is_counted;      /* guess_begin() was called */
     bool may_succeed;     /* false: unknown or disabled; hashed all the same, for the time it takes */
     const char *reason;   /* for the log, why it cannot succeed */
     struct buf stored, password;
@@ -70,6 +85,18 @@ struct client {
 struct accounts *service_accounts(struct directory_service *service, enum status *ret_why);
 /* Logs a failed question once until it works again. */
 void service_trouble(struct directory_service *service, enum status status);
+
+/* guard.c: the part of a login that knows about guessers. */
+bool guard_new(struct directory_service *service, const struct guess_limits *limits); /* false: out of memory */
+void guard_free(struct directory_service *service);
+/* Names the try of this exchange; looks whether its address is known for its login. */
+void guard_try(struct exchange *exchange, struct guess_try *ret);
+void guard_know(struct exchange *exchange); /* its login has succeeded */
+/* A sentence for somebody who has to wait. */
+void guard_say_wait(int64_t wait_ms, struct buf *ret);
+void guard_refuse(struct directory_service *service, const struct guess_try *try);
+void guard_begin(struct directory_service *service, const struct guess_try *try);
+void guard_end(struct directory_service *service, const struct guess_try *try, enum guess_result result);
 
 enum status login_start(struct directory_peer *peer, struct span body);
 enum status login_next(struct directory_peer *peer, struct span body);

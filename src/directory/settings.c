@@ -13,6 +13,20 @@ static const struct conf_directive rows[] = {
     { "remember", CONF_TIME_MS, AT(remember_ms), "10min", "0s", "1d",
       "How long a successful login is remembered (as a keyed hash in memory, never the password), so that the "
       "next one with the same password costs almost nothing. A changed password is forgotten at once." },
+    { "guesses-per-login", CONF_INTEGER, AT(guesses_per_login), "5", "0", "100000",
+      "Different wrong passwords for one login from one network, before further ones from there have to wait (454): two "
+      "seconds, then twice as long after each, up to longest-pause. The right one from elsewhere is taken at once. An address "
+      "from which that login once succeeded (within 30 days, and since the start) is counted by itself, and may err ten "
+      "times as often.", .zero = "unlimited" },
+    { "guesses-per-network", CONF_INTEGER, AT(guesses_per_network), "30", "0", "100000",
+      "Different wrong passwords from one network for all logins together, before only ten tries a minute from there are "
+      "looked at; those of known addresses always are. Networks in relay.networks are not counted as a whole.",
+      .zero = "unlimited" },
+    { "longest-pause", CONF_TIME_MS, AT(longest_pause_ms), "15min", "1s", "1d",
+      "How long a guesser has to wait at most for the next try at a login." },
+    { "network-ipv4", CONF_INTEGER, AT(network_ipv4), "24", "8", "32",
+      "Bits of an IPv4 address that name its network, for the guesses." },
+    { "network-ipv6", CONF_INTEGER, AT(network_ipv6), "48", "16", "64", "Bits of an IPv6 address that do." },
     { 0 }
 };
 
@@ -22,6 +36,7 @@ static const struct conf_directive root_rows[] = {
     { NULL, CONF_INLINE, CONF_AT(struct directory_root, common), .section = &conf_common_section },
     { "accounts", CONF_SECTION, CONF_AT(struct directory_root, accounts),
       .help = "Who may log in, and as whom they may send.", .section = &directory_settings_section },
+    { "relay", CONF_SECTION, CONF_AT(struct directory_root, relay), .section = &policy_settings_section },
     { 0 }
 };
 

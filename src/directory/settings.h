@@ -1,12 +1,16 @@
 /* directory/settings.h -- `accounts`: where the accounts are kept and how passwords are checked. */
 #pragma once
 #include "conf/common.h"
+#include "policy/settings.h"
 
 struct directory_settings {
     struct span database;    /* path; unset: accounts.db in state-dir */
     int64_t password_threads; /* 0: one for each core that we may use */
     int64_t password_queue;
     int64_t remember_ms;
+    int64_t guesses_per_login, guesses_per_network; /* 0: no limit */
+    int64_t longest_pause_ms;
+    int64_t network_ipv4, network_ipv6;             /* bits of a network's prefix */
 };
 
 /* The keys inside `accounts`. */
@@ -16,6 +20,7 @@ extern const struct conf_section directory_settings_section;
 struct directory_root {
     struct conf_common common;
     struct directory_settings accounts;
+    struct policy_settings relay; /* whose networks are ours, with many persons behind an address */
 };
 extern const struct conf_section directory_root_section; /* parse with CONF_PARTIAL */
 

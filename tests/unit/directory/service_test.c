@@ -85,7 +85,8 @@ static int setup_with(void **state, bool with_database, unsigned waiting)
     }
     house->loop = loop_new();
     log_init(&house->log, -1, "directory", LOG_DEBUG);
-    struct directory_limits limits = { .threads = 1, .waiting = waiting, .remember_ms = 60000 };
+    struct directory_limits limits = { .threads = 1, .waiting = waiting, .remember_ms = 60000,
+                                       .guess = { 5, 30, 900000, 24, 48 } };
     house->service = directory_service_new(house->loop, &house->log, house->path, &limits);
     house->peer = directory_peer_new(house->service, on_answer, house);
     return house->peer ? 0 : 1;
@@ -131,7 +132,8 @@ static void wait_answers(struct house *house, unsigned count)
 }
 
 /* How a PLAIN login ends; `at_once`: without a turn of the loop, so without a worker. */
-static enum auth_result log_in(struct house *house, struct span login, struct span password, bool *at_once)
+static enum auth_result log_in_from(struct house *house, const char *client, struct span login, struct span password,
+                                    bool *at_once)
 {
     AUTO(buf_done) struct buf message = BUF_EMPTY(8192);
     buf_add_char(&message, '\0');
@@ -139,13 +141,18 @@ static enum auth_result log_in(struct house *house, struct span login, struct sp
     buf_add_char(&message, '\0');
     buf_add(&message, password);
     house->answers = 0;
-    start(house, 7, "PLAIN", true, buf_span(&message), "192.0.2.1");
+    start(house, 7, "PLAIN", true, buf_span(&message), client);
     *at_once = house->answers > 0;
     wait_answers(house, 1);
     assert_int_equal(house->kind, TELL_AUTH);
     assert_int_equal(house->token, 7);
     loop_turn(house->loop, 0); /* the turn's view of the database ends */
     return (enum auth_result)house->result;
+}
+
+static enum auth_result log_in(struct house *house, struct span login, struct span password, bool *at_once)
+{
+    return log_in_from(house, "192.0.2.1", login, password, at_once);
 }
 
 static void test_logins(void **state)
@@ -190,6 +197,88 @@ static void test_remembers_until_the_password_changes(void **state)
     assert_int_equal(accounts_set_enabled(house->accounts, SPAN("anna@example.org"), false, 0), STATUS_OK);
     assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
     assert_false(at_once);
+}
+
+static void guess_wrongly(struct house *house, const char *client, unsigned first, unsigned count, enum auth_result result)
+{
+    bool at_once;
+    for (unsigned i = first; i < first + count; i++) {
+        char password[32];
+        snprintf(password, sizeof password, "guess %u", i);
+        assert_int_equal(log_in_from(house, client, SPAN("anna@example.org"), span_str(password), &at_once), result);
+        assert_int_equal(at_once, result == AUTH_BUSY); /* who is put off costs no hash */
+    }
+}
+
+/* A guesser waits; he learns nothing, not even from what is remembered; the owner does not wait. */
+static void test_guesser(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    struct tally tally;
+    assert_int_equal(tally_alone(&tally), STATUS_OK);
+    directory_service_count(house->service, &tally);
+    assert_int_equal(log_in_from(house, "198.51.100.1", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    guess_wrongly(house, "192.0.2.1", 0, 5, AUTH_DENIED);
+    guess_wrongly(house, "192.0.2.2", 5, 30, AUTH_BUSY);
+    assert_true(strncmp(house->text, "too many wrong passwords came from your network; try again in ", 62) == 0);
+    assert_int_equal(log_in_from(house, "192.0.2.3", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_BUSY);
+    assert_true(at_once);
+    assert_int_equal(log_in_from(house, "198.51.100.1", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    assert_int_equal(log_in_from(house, "203.0.113.4", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    assert_true(tally_figure(&tally, TALLY_LOGINS_SLOWED) == 31);
+    assert_true(tally_figure(&tally, TALLY_LOGINS_FAILED) == 5);
+    assert_true(tally_figure(&tally, TALLY_LOGINS) == 3);
+    assert_true(tally_figure(&tally, TALLY_ATTACKS) == 1);
+    tally_unmap(&tally);
+}
+
+/* Where the owner has been before he gets in, whoever guesses beside him, and may err himself. */
+static void test_known_address(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    assert_int_equal(log_in_from(house, "192.0.2.7", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    guess_wrongly(house, "192.0.2.1", 0, 5, AUTH_DENIED);
+    guess_wrongly(house, "192.0.2.1", 5, 5, AUTH_BUSY);
+    assert_int_equal(log_in_from(house, "192.0.2.7", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    guess_wrongly(house, "192.0.2.7", 100, 10, AUTH_DENIED);
+    assert_int_equal(log_in_from(house, "192.0.2.7", SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+}
+
+/* A program with an old password, which nobody looks at, is no guesser, and costs one hash. */
+static void test_same_wrong_password(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    static const struct span logins[] = { SPAN("anna@example.org"), SPAN("nobody@example.org") }; /* both alike */
+    for (size_t i = 0; i < ARRAY_LEN(logins); i++)
+        for (unsigned n = 0; n < 50; n++) {
+            assert_int_equal(log_in(house, logins[i], SPAN("the old one"), &at_once), AUTH_DENIED);
+            assert_int_equal(at_once, n > 0);
+        }
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+    assert_int_equal(log_in(house, SPAN("off@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
+    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("off@example.org"), true, 0), STATUS_OK);
+    assert_int_equal(log_in(house, SPAN("off@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
+}
+
+/* Many persons behind one address are not slowed together, but each guessed login is. */
+static void test_many_behind_an_address(void **state)
+{
+    struct house *house = *state;
+    struct conf_network many;
+    bool at_once;
+    static const struct guess_limits limits = { 5, 10, 900000, 24, 48 };
+    assert_true(conf_network_parse(SPAN("192.0.2.0/28"), &many));
+    directory_service_guard(house->service, &limits, &(struct conf_networks){ &many, 1 });
+    for (unsigned i = 0; i < 20; i++) {
+        char login[32];
+        snprintf(login, sizeof login, "who%u@example.org", i);
+        assert_int_equal(log_in(house, span_str(login), SPAN("x"), &at_once), AUTH_DENIED);
+    }
+    guess_wrongly(house, "192.0.2.1", 0, 5, AUTH_DENIED);
+    guess_wrongly(house, "192.0.2.1", 5, 1, AUTH_BUSY);
 }
 
 static void next(struct house *house, uint64_t token, struct span response)
@@ -353,6 +442,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_logins, setup), CASE(test_remembers_until_the_password_changes, setup),
+        CASE(test_guesser, setup), CASE(test_known_address, setup), CASE(test_same_wrong_password, setup),
+        CASE(test_many_behind_an_address, setup),
         CASE(test_login_mechanism, setup), CASE(test_same_logins_share_a_check, setup),
         CASE(test_full_waiting_room, setup_narrow), CASE(test_cancel_and_gone, setup), CASE(test_senders, setup),
         CASE(test_recipients, setup), CASE(test_without_database, setup_empty), CASE(test_broken_questions, setup),
