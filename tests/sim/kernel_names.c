@@ -142,6 +142,18 @@ void names_done(struct inode *folder)
 
 /* -- paths -- */
 
+/* Folders do not know what they stand in; there are few. */
+static struct inode *above(struct inode *top, const struct inode *folder)
+{
+    for (LIST_EACH(link, &top->now)) {
+        struct inode *inode = CONTAINER(link, struct name, link)->inode;
+        struct inode *found = inode == folder ? top : inode->kind == INODE_FOLDER ? above(inode, folder) : NULL;
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
 struct inode *path_find(struct inode *from, const char *path, struct inode **parent, const char **last)
 {
     struct inode *at = *path == '/' ? disk_root() : from;
@@ -161,7 +173,10 @@ struct inode *path_find(struct inode *from, const char *path, struct inode **par
         }
         memcpy(part, path, n);
         part[n] = '\0';
-        if (strcmp(part, ".") != 0) {
+        if (strcmp(part, "..") == 0) {
+            struct inode *up = above(disk_root(), at);
+            at = up ? up : at;
+        } else if (strcmp(part, ".") != 0) {
             struct name *name = name_find(at, part);
             *parent = at;
             *last = path;

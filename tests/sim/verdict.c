@@ -1,0 +1,264 @@
+/* Holds what the ledger and the disk say to the promises. */
+#include "world.h"
+#include "base/id.h"
+#include "spool/verify.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* -- windows: between a peer's 250 and the record of it -- */
+
+/* How long after a moment its record may still be missing on disk: a turn of each loop, the journal's second, a sync. */
+static int64_t slack_ms(void) { return world->plan.disk ? 120000 : 6000; }
+
+static bool happened(enum incident_kind kind, uint64_t what, int64_t from, int64_t to)
+{
+    for (size_t i = 0; i < world->incident_count; i++) {
+        const struct incident *at = &world->incidents[i];
+        if (at->kind == kind && at->ms >= from && at->ms <= to && (!what || at->what == what))
+            return true;
+    }
+    return false;
+}
+
+/* While the journal could not be written, the window was open all the time. */
+static int64_t window_end(int64_t ms)
+{
+    int64_t end = ms + slack_ms();
+    for (size_t i = 0; i < world->incident_count; i++) {
+        const struct incident *at = &world->incidents[i];
+        if (at->kind == JOURNAL_TROUBLE && at->ms <= end)
+            end = INT64_MAX;
+        else if (at->kind == JOURNAL_WORKS && at->ms >= ms && end == INT64_MAX)
+            end = MAX(at->ms, ms) + slack_ms();
+    }
+    return end;
+}
+
+/* What the queue knew at `ms` may be unknown to the next one. */
+static bool queue_forgot(int64_t ms)
+{
+    int64_t end = window_end(ms);
+    return happened(POWER_CUT, 0, ms, end) || happened(KILLED_ALL, 0, ms, end) || happened(KILLED_QUEUE, 0, ms, end);
+}
+
+static bool outcome_forgot(const struct sent *sent)
+{
+    int64_t end = window_end(sent->ms);
+    return sent->how == HOW_UNSURE || happened(KILLED_DELIVERY, 0, sent->end_ms, end) ||
+           happened(KILLED_ALL, 0, sent->end_ms, end) || happened(POWER_CUT, 0, sent->end_ms, end) ||
+           happened(CONNECTION_CUT, sent->connection, sent->end_ms, sent->ms + slack_ms()) ||
+           happened(LEASES_UNTOLD, 0, sent->end_ms, INT64_MAX) || world->plan.memory;
+}
+
+/* A delivery process that dies alone leaves a queue that says so. */
+static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
+{
+    int64_t end = window_end(sent->ms);
+    if (sent->how == HOW_UNSURE || !happened(KILLED_DELIVERY, 0, sent->end_ms, end) ||
+        happened(KILLED_ALL, 0, sent->end_ms, until) || happened(POWER_CUT, 0, sent->end_ms, until) ||
+        happened(KILLED_QUEUE, 0, sent->end_ms - slack_ms(), until) || happened(CONNECTION_CUT, sent->connection, sent->end_ms, end))
+        return true;
+    return happened(LEASE_LOST, id, sent->end_ms, until) || happened(LEASES_UNTOLD, 0, sent->end_ms, until);
+}
+
+static void check_twice(uint64_t id, const char *to, const struct sent *sent, unsigned count)
+{
+    for (unsigned i = 0; i + 1 < count && i + 1 < WORLD_SENDS; i++) {
+        if (!outcome_forgot(&sent[i]))
+            kernel_fail("%s got it twice without a reason: at %lld ms and at %lld ms", to, (long long)sent[i].ms,
+                        (long long)sent[i + 1].ms);
+        if (!log_says_so(id, &sent[i], sent[i + 1].ms + slack_ms()))
+            kernel_fail("%s got it twice, and the log does not say why: at %lld ms and at %lld ms", to, (long long)sent[i].ms,
+                        (long long)sent[i + 1].ms);
+        world->totals.twice++;
+    }
+}
+
+/* -- each recipient's fate -- */
+
+static void check_held(const struct letter *letter, const struct rcpt *rcpt)
+{
+    for (unsigned i = 0; rcpt->held_from && i < MIN(rcpt->sent_count, (unsigned)WORLD_SENDS); i++)
+        if (rcpt->sent[i].end_ms > rcpt->held_from + 1000 && rcpt->sent[i].end_ms < rcpt->held_to && !queue_forgot(rcpt->held_from))
+            kernel_fail("%s was held and got letter %u all the same", rcpt->address, letter->number);
+}
+
+static void check_deleted(const struct letter *letter, const struct rcpt *rcpt)
+{
+    if (rcpt->deleted != DELETED_YES || rcpt->sent_count == 0 || rcpt->sent_count > WORLD_SENDS)
+        return;
+    const struct sent *last = &rcpt->sent[rcpt->sent_count - 1];
+    if (last->end_ms > rcpt->deleted_ms ? !queue_forgot(rcpt->deleted_ms) : !outcome_forgot(last))
+        kernel_fail("%s was deleted from letter %u, and got it", rcpt->address, letter->number);
+}
+
+/* Both ends at once need a reason, too. */
+static void check_both(const struct letter *letter, const struct rcpt *rcpt)
+{
+    if (!rcpt->bounced || !rcpt->sent_count || world->plan.memory)
+        return;
+    int64_t bounced_ms = rcpt->bounced_ms[0];
+    const struct sent *first = &rcpt->sent[0];
+    if (first->ms < bounced_ms ? !outcome_forgot(first) : !queue_forgot(bounced_ms))
+        kernel_fail("%s got letter %u, and its sender was told that he did not", rcpt->address, letter->number);
+}
+
+static void check_bounced(const struct letter *letter, const struct rcpt *rcpt)
+{
+    for (unsigned i = 0; i + 1 < rcpt->bounced && i + 1 < ARRAY_LEN(rcpt->bounced_ms); i++)
+        if (!queue_forgot(rcpt->bounced_ms[i]) && !world->plan.memory)
+            kernel_fail("the failure of letter %u for %s was told twice", letter->number, rcpt->address);
+    if (rcpt->bounced && !rcpt->expired && !rcpt->refused && !world->domains[rcpt->domain].gone && !letter->damaged)
+        kernel_fail("letter %u bounced for %s, whom nobody refused", letter->number, rcpt->address);
+}
+
+static void check_promise(const struct letter *letter, const struct rcpt *rcpt)
+{
+    struct totals *totals = &world->totals;
+    totals->accepted++;
+    totals->delivered += rcpt->sent_count > 0;
+    totals->bounced += rcpt->bounced > 0;
+    totals->deleted += rcpt->deleted == DELETED_YES;
+    totals->silent += rcpt->silent > 0 && !rcpt->sent_count && !rcpt->bounced;
+    bool may_be_silent = rcpt->silent && (rcpt->notify == 'n' || !letter->sender[0]);
+    if (!rcpt->sent_count && !rcpt->bounced && rcpt->deleted == DELETED_NO && !may_be_silent && !letter->damaged) {
+        char id[ID_TEXT_SIZE];
+        kernel_fail("LOST: letter %u (%s), promised at %lld ms, never came to %s, and nobody was told", letter->number,
+                    id_text(letter->id, id), (long long)letter->answer_ms, rcpt->address);
+    }
+}
+
+static void check_letter(const struct letter *letter)
+{
+    world->totals.letters++;
+    for (unsigned i = 0; i < letter->rcpt_count; i++) {
+        const struct rcpt *rcpt = &letter->rcpts[i];
+        if (!rcpt->accepted)
+            continue;
+        check_twice(letter->id, rcpt->address, rcpt->sent, rcpt->sent_count);
+        check_held(letter, rcpt);
+        check_deleted(letter, rcpt);
+        check_both(letter, rcpt);
+        check_bounced(letter, rcpt);
+        if (letter->answer == ANSWER_TAKEN)
+            check_promise(letter, rcpt);
+        else if (letter->answer == ANSWER_REFUSED && rcpt->sent_count)
+            world->totals.refused_delivered++;
+    }
+    bool quiet = !world->plan.kills && !world->plan.power && !world->plan.disk && !world->plan.memory;
+    if (letter->answer == ANSWER_REFUSED && letter->logged && quiet && !letter->without_queue)
+        kernel_fail("letter %u was refused and kept all the same", letter->number);
+}
+
+static void check_report(const struct report *report)
+{
+    char id[ID_TEXT_SIZE];
+    bool is_over = report->arrived || report->dropped || report->bounced || report->deleted != DELETED_NO || report->damaged;
+    if (!is_over)
+        kernel_fail("LOST: the report %s about letter %u, which was stored at %lld ms, never came", id_text(report->id, id),
+                    report->about, (long long)report->logged_ms);
+    if (report->arrived > 1)
+        check_twice(report->id, "a sender's report", report->sent, report->arrived);
+}
+
+void verdict_ledger(void)
+{
+    for (uint32_t i = 1; i <= world->letter_count; i++)
+        check_letter(world->letters[i]);
+    for (size_t i = 0; i < world->report_count; i++)
+        check_report(&world->reports[i]);
+}
+
+/* -- the spool -- */
+
+struct faults {
+    unsigned n;
+    char first[300];
+};
+
+static void on_fault(void *arg, const struct spool_fault *fault)
+{
+    struct faults *faults = arg;
+    if (faults->n++ == 0)
+        snprintf(faults->first, sizeof faults->first, "%s at %llu: %s", fault->name, (unsigned long long)fault->offset, fault->what);
+}
+
+void verdict_spool(const char *when)
+{
+    struct faults faults = { 0 };
+    struct spool_verify verify = { .on_fault = on_fault, .arg = &faults };
+    int dir = open("/state/spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return; /* it was never there, or the power cut came before its name was safe */
+    close(dir);
+    enum status status = spool_verify_run(&verify, "/state/spool");
+    if (status != STATUS_OK)
+        kernel_fail("%s the spool cannot be verified: %s", when, status_text(status));
+    if (faults.n && !world->plan.flips)
+        kernel_fail("%s the spool has %u faults, first: %s", when, faults.n, faults.first);
+}
+
+struct space {
+    unsigned segments, messages, journals, bodies;
+    uint64_t body_octets;
+};
+
+static void measure(void *arg, const char *path, uint64_t octets)
+{
+    struct space *space = arg;
+    struct spool_segment segment;
+    if (strstr(path, ".body")) {
+        space->bodies++;
+        space->body_octets += octets;
+        return;
+    }
+    int fd = strstr(path, ".seg") ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    if (spool_segment_read(&spool_ops_system, fd, &segment) == STATUS_OK) {
+        space->segments++;
+        space->messages += segment.use == SPOOL_MESSAGES;
+        space->journals += segment.use == SPOOL_JOURNAL;
+    }
+    close(fd);
+}
+
+/* With nothing in the queue: what is being written to, what is held ready, and a journal. */
+void verdict_space(void)
+{
+    struct space space = { 0 };
+    kernel_disk_each("/state/spool", measure, &space);
+    unsigned writers = world->plan.smtpds + 1;
+    if (space.messages > 3 * writers || space.journals > 3)
+        kernel_fail("an empty queue keeps %u segments with messages and %u with its journal", space.messages, space.journals);
+    if (space.body_octets)
+        kernel_fail("an empty queue keeps %llu octets in %u body files", (unsigned long long)space.body_octets, space.bodies);
+    if (space.segments > 16 + 3 * writers + 3)
+        kernel_fail("an empty queue keeps %u segments", space.segments);
+}
+
+/* -- the end -- */
+
+void verdict_wait_until_empty(void)
+{
+    struct operator_status status = { 0 };
+    int64_t began_ms = kernel_now_ms(), step_ms = 1000, most_ms = world->plan.expire_ms + 2 * INT64_C(86400000);
+    bool known = false;
+    while (kernel_now_ms() - began_ms < most_ms) {
+        known = operator_status(&status);
+        if (known && status.messages == 0)
+            return;
+        operator_release_all();
+        if (world->plan.flips && kernel_now_ms() - began_ms > 5 * INT64_C(3600000)) /* what cannot be read, nobody can release */
+            operator_ask("{\"op\":\"delete\",\"filter\":{\"state\":\"held\"},\"why\":\"damaged\"}", NULL, NULL);
+        kernel_sleep_ms(step_ms);
+        step_ms = MIN(2 * step_ms, INT64_C(1800000));
+    }
+    if (!known)
+        kernel_fail("the queue answers nobody any more");
+    kernel_fail("STUCK: %llu messages, %llu recipients are still in the queue", (unsigned long long)status.messages,
+                (unsigned long long)status.recipients);
+}
