@@ -49,7 +49,7 @@ static void check_honest(bool restarted)
 {
     char path[200];
     for (unsigned i = 0; i < HONEST_MESSAGES; i++) {
-        struct queue_message *message = queue_message_find(inside.queue, honest_ids[i]);
+        struct queue_message *message = queue_message_find(queue_inside.queue, honest_ids[i]);
         if (i == 2 && !restarted)
             continue; /* its announcement is still to come */
         require(message && message->living == 2 && message->body == (i == 1 ? honest_body : 0));
@@ -302,7 +302,7 @@ static void other_step(uint8_t what)
 
 static void check_sums(void)
 {
-    const struct queue *queue = inside.queue;
+    const struct queue *queue = queue_inside.queue;
     uint64_t sum = 0;
     for (unsigned place = 0; place < QUEUE_PLACE_COUNT; place++)
         sum += queue->by_place[place];
@@ -365,9 +365,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     choices = choices_of(data, MIN(size, (size_t)4096));
     only_writer = choose(&choices) & ONLY_WRITER;
-    inside_begin();
+    queue_inside_begin();
     deliveries[0] = deliveries[1] = (struct delivery_peer){ 0 };
-    inside_run(drive_first);
-    inside_run(drive_again);
+    inside_run(queue_main, drive_first);
+    inside_run(queue_main, drive_again);
     return 0;
 }

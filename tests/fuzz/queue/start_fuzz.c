@@ -195,23 +195,23 @@ static void drive_first(void)
     reported = true;
     if (!inside_start(inside_end, SPAN_NONE))
         return;
-    reported = inside.queue->reports || inside.queue->counts.reported;
-    check_queue(inside.queue);
-    for (MAP_EACH(node, &inside.queue->messages))
+    reported = queue_inside.queue->reports || queue_inside.queue->counts.reported;
+    check_queue(queue_inside.queue);
+    for (MAP_EACH(node, &queue_inside.queue->messages))
         if (before_count < ARRAY_LEN(before))
             before[before_count++] = CONTAINER(node, struct queue_message, node)->id;
     inside_pass(1);
-    reported |= inside.queue->reports || inside.queue->counts.reported || inside.queue->counts.failed;
+    reported |= queue_inside.queue->reports || queue_inside.queue->counts.reported || queue_inside.queue->counts.failed;
 }
 
 static void drive_again(void)
 {
     if (!inside_start(inside_end, SPAN_NONE))
         return;
-    check_queue(inside.queue);
+    check_queue(queue_inside.queue);
     for (size_t i = 0; i < before_count && !reported; i++)
-        require(queue_message_find(inside.queue, before[i]) != NULL);
-    require(reported || before_count == ARRAY_LEN(before) || inside.queue->messages.n == before_count);
+        require(queue_message_find(queue_inside.queue, before[i]) != NULL);
+    require(reported || before_count == ARRAY_LEN(before) || queue_inside.queue->messages.n == before_count);
     inside_pass(1000);
 }
 
@@ -228,7 +228,7 @@ static void verify(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     choices = choices_of(data, MIN(size, (size_t)8192));
-    inside_begin();
+    queue_inside_begin();
     folders_make();
     for (int i = 0; i < FILES_MOST && !choices_over(&choices); i++) {
         uint8_t what = choose(&choices);
@@ -238,8 +238,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             make_other(what);
     }
     verify();
-    inside_run(drive_first);
+    inside_run(queue_main, drive_first);
     verify();
-    inside_run(drive_again);
+    inside_run(queue_main, drive_again);
     return 0;
 }
