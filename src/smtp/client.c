@@ -99,15 +99,23 @@ enum smtp_client_want smtp_client_want(const struct smtp_client *client)
     }
 }
 
+/* A whole chunk went out behind its envelope, whose replies are still to come. */
+static bool is_ahead(const struct smtp_client *client)
+{
+    return client->is_early && (client->state == SMTP_CLIENT_MAIL || client->state == SMTP_CLIENT_RCPT);
+}
+
 /* May the message be at the server, though it never said so? */
 static bool is_in_doubt(const struct smtp_client *client)
 {
-    return client->state == SMTP_CLIENT_DOT && client->send == SMTP_SEND_NOTHING;
+    return (client->state == SMTP_CLIENT_DOT || is_ahead(client)) && client->send == SMTP_SEND_NOTHING;
 }
 
 static const char *doing(const struct smtp_client *client)
 {
-    return client->send == SMTP_SEND_NOTHING ? states[client->state].phrase : "sending the message itself";
+    if (client->send != SMTP_SEND_NOTHING)
+        return "sending the message itself";
+    return is_ahead(client) ? "waiting for the replies to a whole message; it may arrive twice" : states[client->state].phrase;
 }
 
 static void close_session(struct smtp_client *client, bool is_elsewhere)

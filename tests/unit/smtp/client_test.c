@@ -36,6 +36,8 @@ struct row {
 #define PIPE HELLO("S 250-there\nS 250 PIPELINING\n")
 #define CHUNK HELLO("S 250-there\nS 250-PIPELINING\nS 250 CHUNKING\n")
 #define GROUP "M\nC MAIL FROM:<a@a.org>\nC RCPT TO:<r0@b.org>\nC RCPT TO:<r1@b.org>\n"
+#define CHUNKED_ONE CHUNK "M\nC MAIL FROM:<a@a.org>\nC RCPT TO:<r0@b.org>\nC BDAT 100 LAST\nB raw\n"
+#define IN_DOUBT(what) "R 0 deferred 0 4.4.2 " what " while waiting for the replies to a whole message; it may arrive twice\nW close\n"
 #define DONE "R none\n"
 
 static const struct row rows[] = {
@@ -162,6 +164,9 @@ static const struct row rows[] = {
       "R 1 failed 550 5.0.0 b\nS 503 no\nW close\n" },
     { "chunk, sender refused", .script = CHUNK GROUP "C BDAT 100 LAST\nB raw\nS 550 no\nR 0 failed 550 5.0.0 no\nR 1 failed 550 5.0.0 no\n"
       "S 503 a\nS 503 b\nS 503 c\n" DONE "W message\n" },
+    { "chunk, closed behind it", .recipients = 1, .script = CHUNKED_ONE "X\n" IN_DOUBT("the server closed the connection") "F 2\n" },
+    { "chunk, no word about its recipient", .recipients = 1, .script = CHUNKED_ONE "S 250 ok\nD\n"
+      IN_DOUBT("no answer in time") "F 3\n" },
     { "a large chunk waits", .octets = 100000, .script = CHUNK GROUP "N\nS 250 ok\nS 550 who\nS 250 ok\nC BDAT 100000 LAST\n"
       "R 0 failed 550 5.0.0 who\nB raw\nS 250 ok\nR 1 delivered 250 2.0.0 ok\nW message\n" },
     { "a large chunk is not sent for nobody", .octets = 100000, .script = CHUNK GROUP "S 250 ok\nS 550 a\nS 550 b\nN\nR 0 failed 550 5.0.0 a\n"
