@@ -7,6 +7,7 @@
 #include "base/span.h"
 
 #define ID_TEXT_SIZE 14 /* with NUL */
+#define ID_WRITERS 256
 
 struct id_source {
     uint64_t last;

@@ -174,7 +174,7 @@ static bool on_found(void *arg, const struct spool_found *found)
                      orphans_claim(role, arrival.body);
         bool good = named && id_writer(arrival.id) == segment->writer;
         if (good)
-            status = queue_arrived(&role->queue, role_now(role), &arrival);
+            status = role_arrived(role, &arrival);
         else
             status = queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
         finding->found += good && status == STATUS_OK;
@@ -273,7 +273,7 @@ enum status disk_recover(struct queue_role *role)
     if (status == STATUS_OK)
         spool_store_start(role->store);
     bodies_look(role, &recovery);
-    role->last_id = recovery.last_id;
+    memcpy(role->last_ids, recovery.last_ids, sizeof role->last_ids);
     queue_recover_end(&recovery, role_now(role));
     recovered(role, &recovery, began_us);
     return status == STATUS_OK ? STATUS_OK : refused(role, "recovery", status);
@@ -327,7 +327,7 @@ enum status disk_start(struct queue_role *role)
 {
     static const struct spool_writer_events events = { on_own_need, on_own_sealed };
     struct spool_writer_settings settings = { .ahead = 1 };
-    role->ids = (struct id_source){ .last = role->last_id, .writer = OWN_WRITER };
+    role->ids = (struct id_source){ .last = role->last_ids[OWN_WRITER], .writer = OWN_WRITER };
     role->writer = spool_writer_new(role->process.loop, &settings, &events, role);
     if (!role->writer)
         return refused(role, "log", STATUS_MEMORY);

@@ -250,12 +250,19 @@ static enum status remember_end(struct queue_recovery *recovery, uint64_t id)
     return STATUS_OK;
 }
 
+/* After a clock that went back, another writer's highest says nothing about where this one's end. */
+static void id_seen(struct queue_recovery *recovery, uint64_t id)
+{
+    uint64_t *last = &recovery->last_ids[id_writer(id)];
+    *last = MAX(*last, id);
+}
+
 enum status queue_recover_entry(struct queue_recovery *recovery, uint8_t kind, uint64_t id, struct span content)
 {
     struct queue_entry entry;
     recovery->entries++;
     if (kind == QUEUE_ENTRY_MESSAGE) {
-        recovery->last_id = MAX(recovery->last_id, id);
+        id_seen(recovery, id);
         enum status status = message_known(recovery, id, content);
         recovery->damaged += status == STATUS_DAMAGED;
         return status;
@@ -268,7 +275,7 @@ enum status queue_recover_entry(struct queue_recovery *recovery, uint8_t kind, u
         segment_known(recovery, &entry);
         return STATUS_OK;
     }
-    recovery->last_id = MAX(recovery->last_id, id);
+    id_seen(recovery, id);
     struct queue_message *message = queue_message_find(recovery->queue, id);
     if (!message)
         return keep(recovery, id, kind, content);
@@ -294,7 +301,7 @@ enum status queue_recover_found(struct queue_recovery *recovery, const struct qu
 {
     struct fate *fate = fate_find(recovery, arrival->id);
     struct queue_log_segment *segment = queue_segment_find(recovery->queue, arrival->segment);
-    recovery->last_id = MAX(recovery->last_id, arrival->id);
+    id_seen(recovery, arrival->id);
     if (segment)
         segment->known = MAX(segment->known, arrival->offset);
     if (fate && fate->ended)

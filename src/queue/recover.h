@@ -7,6 +7,7 @@
  * Whatever part of the journal is missing at its end, a recipient only ever moves back to waiting.
  */
 #pragma once
+#include "base/id.h"
 #include "queue/entry.h"
 #include "queue/queue.h"
 
@@ -16,7 +17,7 @@ struct queue_recovery {
     struct map fates;            /* by id */
     struct slab fate_slab;
     struct buf kept;             /* entries about messages that are not known yet */
-    uint64_t last_id;            /* the highest id seen */
+    uint64_t last_ids[ID_WRITERS]; /* of each writer the highest that was seen */
     uint64_t entries, damaged, found, lost;
 };
 

@@ -1,5 +1,6 @@
 /* queue/role_priv.h -- the process around the core: what main.c, disk.c, writers.c, deliveries.c, reports.c, ... share. */
 #pragma once
+#include "base/id.h"
 #include "queue/queue.h"
 #include "queue/settle.h"
 #include "spool/journal.h"
@@ -61,7 +62,7 @@ struct queue_role {
     struct spool_writer *writer;     /* our own log */
     unsigned own_needs;
     struct id_source ids;
-    uint64_t last_id;                /* the highest known at the start */
+    uint64_t last_ids[ID_WRITERS];   /* of each writer the highest known */
     bool started, draining, stopping;
     struct list writers, deliveries;
     struct loop_task settle;         /* hook: confirms outcomes once they are written */
@@ -116,6 +117,8 @@ void writers_feed(struct queue_role *role);                    /* segments and b
 void writers_tell_state(struct queue_role *role);
 /* A message was found in the writer's segment that has this body file. False: the file is not the writer's to name. */
 MUST_CHECK bool writers_body_named(struct queue_role *role, int writer, uint64_t number);
+/* queue_arrived() for what a writer announced, or a dead one left unannounced. */
+MUST_CHECK enum status role_arrived(struct queue_role *role, const struct queue_arrival *arrival);
 void writers_close(struct queue_role *role);
 
 /* -- orphans.c -- */

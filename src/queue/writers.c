@@ -226,6 +226,14 @@ static bool sealed(struct writer *writer, struct span body)
     return true;
 }
 
+/* Who comes in this writer's place goes on behind its ids, also if the clock has gone back meanwhile. */
+enum status role_arrived(struct queue_role *role, const struct queue_arrival *arrival)
+{
+    uint64_t *last = &role->last_ids[id_writer(arrival->id)];
+    *last = MAX(*last, arrival->id);
+    return queue_arrived(&role->queue, role_now(role), arrival);
+}
+
 /* A message that cannot be as it says is refused; the record stays where it is and the next start looks at it. */
 static bool enqueue(struct writer *writer, struct span body)
 {
@@ -241,7 +249,7 @@ static bool enqueue(struct writer *writer, struct span body)
                                      .length = told.length, .flags = told.flags, .account = told.account,
                                      .sender = told.sender, .recipient_count = told.recipient_count,
                                      .recipients = told.recipients };
-    enum status status = queue_arrived(&role->queue, role_now(role), &arrival);
+    enum status status = role_arrived(role, &arrival);
     if (status == STATUS_OK)
         segment->known = told.offset;
     else
@@ -307,7 +315,7 @@ static void writer_begin(struct writer *writer)
     }
     writer->fd = -1;
     AUTO(buf_done) struct buf body = BUF_EMPTY(64);
-    queue_welcome_put(&body, &(struct queue_welcome){ (uint8_t)writer_id(writer), role->last_id });
+    queue_welcome_put(&body, &(struct queue_welcome){ (uint8_t)writer_id(writer), role->last_ids[writer_id(writer)] });
     channel_send(writer->channel, QUEUE_WELCOME, buf_span(&body));
     tell_state(writer);
 }

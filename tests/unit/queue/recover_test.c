@@ -306,6 +306,28 @@ static void test_a_moved_record_is_found_where_it_is(void **state)
     play_free(play);
 }
 
+/* With a clock that went back, all writers may give ids of one millisecond, each counting for itself. */
+static void test_ids_of_each_writer(void **state)
+{
+    static const char *const one[] = { "0a@x.example", NULL };
+    struct play *play = play_new();
+    struct queue_recovery recovery;
+    assert_int_equal(queue_recover_begin(&recovery, &play->queue), STATUS_OK);
+    struct id_source own = { .writer = 0 }, other = { .writer = 2 };
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(1000);
+    struct queue_arrival arrival = { .segment = 1, .length = 64, .sender = SPAN("a@b") };
+    pack(one, &packed, &arrival.recipient_count);
+    arrival.recipients = buf_span(&packed);
+    for (uint32_t i = 0; i < 5; i++) {
+        arrival.id = id_next(i < 3 ? &own : &other, 1800000000000);
+        arrival.offset = 4096 * (i + 1);
+        assert_int_equal(queue_recover_found(&recovery, &arrival), STATUS_OK);
+    }
+    queue_recover_end(&recovery, play->now);
+    assert_true(recovery.last_ids[0] == own.last && recovery.last_ids[2] == other.last && recovery.last_ids[1] == 0);
+    play_free(play);
+}
+
 static void test_garbage_in_the_journal(void **state)
 {
     struct play *play = play_new();
@@ -364,7 +386,7 @@ int main(void)
         cmocka_unit_test(test_what_an_operator_did),
         cmocka_unit_test(test_checkpoints_stand_for_the_journal),
         cmocka_unit_test(test_a_moved_record_is_found_where_it_is),
-        cmocka_unit_test(test_garbage_in_the_journal),
+        cmocka_unit_test(test_ids_of_each_writer), cmocka_unit_test(test_garbage_in_the_journal),
         cmocka_unit_test(test_late_mail_has_a_last_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,7 +185,9 @@ static void test_names(void **state)
     assert_true(takes(&house, mine, 4096, 0));
     assert_true(takes(&house, id_next(&house.ids, now), 8192, house.body));
     assert_false(takes(&house, id_next(&another, now), 12288, 0)); /* the id of another's message */
+    uint64_t latest = house.ids.last;
     writer_begin(&house);
+    assert_true(house.ids.last == latest); /* the next one in its place knows where its ids ended */
     assert_false(takes(&house, id_next(&house.ids, now), 4096, 77)); /* another's body */
     writer_begin(&house);
     for (unsigned i = 1; i < 64 && !house.closed; i++) { /* all the disk */
