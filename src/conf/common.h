@@ -10,10 +10,10 @@ enum conf_listen_tls { CONF_LISTEN_STARTTLS, CONF_LISTEN_IMPLICIT, CONF_LISTEN_N
 enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 
 /* Names of what the supervisor adds to the settings (wire/supervisor.h: blobs). A file of the settings (certificate,
- * key) goes by its path. */
+ * key) goes by its path: its certificates to smtpd, all of it to directory. */
 #define CONF_HOSTNAME "hostname"                                  /* the machine's own name */
 #define CONF_SELF_SIGNED_CERTIFICATE "self-signed-certificate"    /* sent when no certificate is configured */
-#define CONF_SELF_SIGNED_KEY "self-signed-key"
+#define CONF_SELF_SIGNED_KEY "self-signed-key"                    /* the same; only for directory */
 #define CONF_MEMORY "memory" /* octets that the machine, or our part of it, has, as a decimal number; only for smtpd */
 #define CONF_AUTHORITIES "authorities" /* PEM: delivery.trust, or the system's; only for delivery */
 

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "conf/parse.h"
 #include "directory/directory.h"
+#include "directory/keys.h"
 #include "directory/secret.h"
 #include "directory/service.h"
 #include "directory/settings.h"
@@ -22,6 +23,7 @@ struct door {
 struct role_state {
     struct process process;
     struct conf *conf;  /* the settings last sent */
+    struct key_set *next_keys; /* theirs, not yet in force */
     struct buf path;    /* of the database */
     struct directory_service *service; /* from START on */
     struct tally tally;
@@ -109,23 +111,39 @@ static void on_tally(void *arg, const struct supervisor_tally *tally, int fd)
     close(fd);
 }
 
+static bool take_settings(struct role_state *state, const struct supervisor_settings *settings, struct buf *why)
+{
+    AUTO(buf_done) struct buf file = BUF_EMPTY(8192);
+    AUTO(conf_faults_done) struct conf_faults faults;
+    buf_add(&file, settings->file);
+    conf_faults_init(&faults, buf_cstr(&file));
+    struct conf *conf = conf_parse(&directory_root_section, settings->text, CONF_PARTIAL, &faults);
+    if (!conf) {
+        buf_add(why, buf_span(&faults.text));
+        return false;
+    }
+    const struct directory_root *root = conf_values(conf);
+    struct key_set *keys = key_set_new(settings, &root->common.tls, why);
+    if (!keys) {
+        conf_free(conf);
+        return false;
+    }
+    conf_free(state->conf);
+    key_set_free(state->next_keys);
+    state->conf = conf;
+    state->next_keys = keys;
+    return true;
+}
+
 /* The new settings, if they are good; otherwise the old ones stay. */
 static bool on_settings(void *arg, const struct supervisor_settings *settings)
 {
     struct role_state *state = arg;
-    AUTO(buf_done) struct buf file = BUF_EMPTY(8192);
-    buf_add(&file, settings->file);
-    struct conf_faults faults;
-    conf_faults_init(&faults, buf_cstr(&file));
-    struct conf *conf = conf_parse(&directory_root_section, settings->text, CONF_PARTIAL, &faults);
-    if (conf) {
-        conf_free(state->conf);
-        state->conf = conf;
-    } else {
-        process_failed(&state->process, buf_span(&faults.text));
-    }
-    conf_faults_done(&faults);
-    return conf != NULL;
+    AUTO(buf_done) struct buf why = BUF_EMPTY(1u << 16);
+    bool good = take_settings(state, settings, &why);
+    if (!good)
+        process_failed(&state->process, buf_span(&why));
+    return good;
 }
 
 static const struct directory_root *root_of(const struct role_state *state)
@@ -141,7 +159,31 @@ static struct directory_limits limits_of(const struct directory_settings *settin
         .remember_ms = settings->remember_ms,
         .guess = { (unsigned)settings->guesses_per_login, (unsigned)settings->guesses_per_network, settings->longest_pause_ms,
                    (uint8_t)settings->network_ipv4, (uint8_t)settings->network_ipv6 },
+        .signers = cores_allowed(),
     };
+}
+
+static void fail(struct role_state *state, const char *why)
+{
+    process_failed(&state->process, span_str(why));
+    if (!state->service)
+        process_leave(&state->process, 1);
+}
+
+static bool make_service(struct role_state *state, const struct directory_limits *limits)
+{
+    state->service = directory_service_new(state->process.loop, &state->process.log, buf_cstr(&state->path), limits);
+    if (state->service)
+        directory_service_count(state->service, &state->tally);
+    return state->service != NULL;
+}
+
+static bool hold_keys(struct role_state *state)
+{
+    bool good = !state->next_keys || directory_service_set_keys(state->service, state->next_keys) == STATUS_OK;
+    key_set_free(state->next_keys);
+    state->next_keys = NULL;
+    return good;
 }
 
 /* START and RELOAD: what was sent before now holds. */
@@ -149,24 +191,25 @@ static void on_hold(void *arg)
 {
     struct role_state *state = arg;
     const struct directory_root *root = root_of(state);
+    bool first = state->service == NULL;
     buf_clear(&state->path);
     directory_database_path(root, &state->path);
     state->process.log.least = (enum log_level)root->common.log.level;
     struct directory_limits limits = limits_of(&root->accounts);
-    if (state->service) {
-        directory_service_change(state->service, buf_cstr(&state->path), root->accounts.remember_ms);
-    } else {
-        state->service = directory_service_new(state->process.loop, &state->process.log, buf_cstr(&state->path), &limits);
-        if (!state->service) {
-            process_failed(&state->process, SPAN("out of memory or threads"));
-            process_leave(&state->process, 1);
-            return;
-        }
-        directory_service_count(state->service, &state->tally);
-        for (LIST_EACH(link, &state->doors))
-            door_begin(CONTAINER(link, struct door, link));
+    if (first && !make_service(state, &limits)) {
+        fail(state, "out of memory or threads");
+        return;
     }
+    if (!hold_keys(state)) {
+        fail(state, "out of memory");
+        return;
+    }
+    if (!first)
+        directory_service_change(state->service, buf_cstr(&state->path), root->accounts.remember_ms);
     directory_service_guard(state->service, &limits.guess, &root->relay.networks);
+    for (LIST_EACH(link, &state->doors))
+        if (!CONTAINER(link, struct door, link)->channel)
+            door_begin(CONTAINER(link, struct door, link));
     process_ready(&state->process);
 }
 
@@ -189,6 +232,7 @@ int directory_main(void)
         door_close(CONTAINER(link, struct door, link));
     directory_service_free(state.service);
     tally_unmap(&state.tally);
+    key_set_free(state.next_keys);
     conf_free(state.conf);
     buf_done(&state.path);
     process_done(&state.process);

@@ -20,11 +20,15 @@ struct directory_service *directory_service_new(struct loop *loop, struct log *l
     *service = (struct directory_service){ .loop = loop, .log = log, .path = BUF_EMPTY(4096), .clients = MAP_EMPTY,
                                            .waiting_max = limits->waiting, .looked_ms = INT64_MIN / 2 };
     list_init(&service->checks);
+    list_init(&service->signings);
+    keys_init(&service->keys, loop);
     service->remember = remember_new(REMEMBER_COUNT, limits->remember_ms);
     bool guarded = guard_new(service, &limits->guess);
     service->workers = workers_new(loop, limits->threads, limits->waiting);
+    service->signers = workers_new(loop, limits->signers, SIGNINGS_MAX);
     loop_hook_add(loop, &service->turn_end, on_turn_end);
-    if (!service->remember || !guarded || !service->workers || buf_add_str(&service->path, path) != STATUS_OK) {
+    if (!service->remember || !guarded || !service->workers || !service->signers ||
+        buf_add_str(&service->path, path) != STATUS_OK) {
         directory_service_free(service);
         return NULL;
     }
@@ -37,6 +41,10 @@ void directory_service_free(struct directory_service *service)
         return;
     if (service->workers)
         workers_free(service->workers); /* first: it waits for those that still touch their checks */
+    if (service->signers)
+        workers_free(service->signers);
+    sign_free_all(service);
+    keys_done(&service->keys);
     for (LIST_EACH(link, &service->checks))
         login_check_free(CONTAINER(link, struct check, link));
     loop_hook_remove(&service->turn_end);
@@ -63,6 +71,11 @@ void directory_service_change(struct directory_service *service, const char *pat
     buf_add_str(&service->path, path);
     forget_database(service);
     service->looked_ms = INT64_MIN / 2;
+}
+
+enum status directory_service_set_keys(struct directory_service *service, struct key_set *set)
+{
+    return keys_replace(&service->keys, set);
 }
 
 void service_trouble(struct directory_service *service, enum status status)
@@ -125,6 +138,7 @@ void directory_peer_free(struct directory_peer *peer)
         return;
     for (MAP_EACH(node, &peer->exchanges))
         login_exchange_free(CONTAINER(node, struct exchange, node));
+    sign_forget_peer(peer);
     map_done(&peer->exchanges);
     free(peer);
 }
@@ -285,6 +299,7 @@ enum status directory_peer_feed(struct directory_peer *peer, uint16_t kind, stru
     case ASK_AUTH_CANCEL: return login_cancel(peer, body);
     case ASK_MAY_SEND: return on_may_send(peer, body);
     case ASK_IS_RECIPIENT: return on_is_recipient(peer, body);
+    case ASK_SIGN: return sign_start(peer, body);
     default: return STATUS_SYNTAX;
     }
 }

@@ -1,4 +1,4 @@
-/* directory/service.h -- answers the questions of smtpd processes: logins, senders, recipients.
+/* directory/service.h -- answers the questions of smtpd processes: logins, senders, recipients, signatures.
  *
  * Knows no process and no descriptor but the database: questions come in as kind and body, answers leave through a
  * function, so tests and fuzzers play it without sockets. Whatever a peer sends is checked; one that breaks the format
@@ -13,11 +13,13 @@
 
 struct directory_service;
 struct directory_peer;
+struct key_set; /* directory/keys.h */
 
 struct directory_limits {
     unsigned threads;    /* that check passwords */
     unsigned waiting;    /* logins in front of them; more are told to come back */
     int64_t remember_ms; /* a success is remembered */
+    unsigned signers;    /* threads that make the slower signatures of TLS */
     struct guess_limits guess;
 };
 
@@ -33,6 +35,9 @@ void directory_service_guard(struct directory_service *service, const struct gue
                              const struct conf_networks *many);
 /* Where to count for the operator. Borrowed. */
 void directory_service_count(struct directory_service *service, struct tally *tally);
+
+/* The private keys of TLS, taken out of `set`: those before stay for a while. MEMORY: nothing changed. */
+MUST_CHECK enum status directory_service_set_keys(struct directory_service *service, struct key_set *set);
 
 /* Sends one answer. */
 typedef void directory_answer(void *arg, uint16_t kind, struct span body);

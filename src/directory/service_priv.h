@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "directory/accounts.h"
+#include "directory/keys.h"
 #include "directory/remember.h"
 #include "directory/sasl.h"
 #include "directory/service.h"
@@ -14,6 +15,7 @@
 #define WRONG_MS 3600000
 #define KNOWN_COUNT 32768     /* addresses from which a login succeeded, 1.3 MiB */
 #define KNOWN_MS (INT64_C(30) * 86400000)
+#define SIGNINGS_MAX 8192     /* handshakes that wait for a thread; an honest smtpd has TLS_SIGNING_MAX at most */
 
 struct directory_service {
     struct loop *loop;
@@ -37,6 +39,11 @@ struct directory_service {
     struct list checks;        /* struct check: passwords being checked */
     struct map clients;        /* struct client: whose checks wait */
     unsigned waiting_max;
+    struct keys keys;
+    struct workers *signers;
+    struct list signings;      /* struct signing: on their way through the threads */
+    uint64_t refused;          /* signatures, since that was last told */
+    int64_t refused_ms;
 };
 
 struct directory_peer {
@@ -103,3 +110,7 @@ enum status login_next(struct directory_peer *peer, struct span body);
 enum status login_cancel(struct directory_peer *peer, struct span body);
 void login_exchange_free(struct exchange *exchange);
 void login_check_free(struct check *check);
+/* sign.c */
+enum status sign_start(struct directory_peer *peer, struct span body);
+void sign_forget_peer(struct directory_peer *peer);
+void sign_free_all(struct directory_service *service); /* its threads are gone */

@@ -158,7 +158,7 @@ void stream_update_want(struct stream *stream)
 {
     bool read = stream->closing ? stream->lingering
                                 : !stream->paused && stream->kept.n < STREAM_INPUT_MAX && stream->out.n < STREAM_STALL;
-    if (stream->end != STATUS_OK)
+    if (stream->end != STATUS_OK || (stream->tls && stream->tls->held))
         read = false;
     loop_fd_want(&stream->watch, (read ? LOOP_READ : 0u) | (stream->wait_drained ? LOOP_WRITE : 0u));
 }
@@ -294,7 +294,7 @@ static void on_task(struct loop_task *task)
     struct stream *stream = CONTAINER(task, struct stream, task);
     stream_hold(stream);
     bool live = !stream->closing;
-    if (live && stream->early.n) {
+    if (live && stream->tls && !stream->tls->held && (stream->early.n || stream->tls->wait)) {
         AUTO(buf_done) struct buf early = buf_take(&stream->early);
         live = stream_take_cipher(stream, buf_span(&early)) && stream_is_live(stream);
     }

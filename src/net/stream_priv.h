@@ -20,7 +20,7 @@ struct stream {
     struct buf out;     /* for the kernel */
     struct buf clear;   /* under TLS: written, not encrypted yet */
     struct tls_session *tls;
-    struct buf early;   /* TLS octets that came with a PROXY header */
+    struct buf early;   /* TLS octets that wait: they came with a PROXY header, or while the handshake is held */
     int error;
     unsigned depth;     /* handlers of ours below us on the stack */
     enum status end;    /* why the end came; OK before that */

@@ -65,13 +65,26 @@ static bool tell_tls(struct stream *stream)
     return stream_let_go(stream);
 }
 
+/* The handshake goes on later, with what came. */
+static bool keep_for_later(struct stream *stream, struct span cipher)
+{
+    if (buf_add(&stream->early, cipher) != STATUS_OK)
+        stream_broke(stream, STATUS_IO, ENOMEM);
+    stream->tls->in = SPAN_NONE;
+    return true;
+}
+
 bool stream_take_cipher(struct stream *stream, struct span cipher)
 {
+    if (stream->tls->held || (!stream->tls->established && tls_signing_gate(stream->tls)))
+        return keep_for_later(stream, cipher);
     stream->tls->in = cipher;
     if (!stream->tls->established) {
         enum status status = tls_session_handshake(stream->tls);
         if (status == STATUS_DENIED)
             return deny(stream);
+        if (stream->tls->wait)
+            return keep_for_later(stream, stream->tls->in);
         if (status == STATUS_OK && (!tell_tls(stream) || !stream_is_live(stream)))
             return !stream->dead;
     }
@@ -96,11 +109,15 @@ static enum status may_start(const struct stream *stream)
     return stream_input(stream).n ? STATUS_SYNTAX : STATUS_OK;
 }
 
+static void on_released(void *arg) { loop_later(&((struct stream *)arg)->task); }
+
 static enum status begin(struct stream *stream, struct tls_session *session)
 {
     if (!session)
         return STATUS_MEMORY;
     stream->tls = session;
+    session->on_released = on_released;
+    session->arg = stream;
     stream->paused = false;
     stream_flush_later(stream);
     return STATUS_OK;

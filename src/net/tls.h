@@ -2,17 +2,45 @@
  *
  * TLS 1.2 and 1.3 (or 1.3 only), forward-secret ciphers with authenticated encryption, X25519 and P-256, no
  * compression, no renegotiation. Keys come as bytes: nothing here opens a file, except tls_trust_system().
+ * A server's private keys may be in another process: see struct tls_signer.
  */
 #pragma once
 #include "base/buf.h"
+#include "base/list.h"
 
 #define TLS_ERROR_SIZE 256    /* for texts that say what is wrong, with NUL */
 #define TLS_TICKET_SECRET 32  /* octets */
+#define TLS_KEY_ID 32         /* octets that name a key: SHA-256 of the public one (SubjectPublicKeyInfo) */
+#define TLS_CONTENT_MAX 512   /* octets that a handshake wants signed */
+#define TLS_SIGNATURE_MAX 1024 /* octets: RSA of 8192 bits */
+#define TLS_SIGNING_MAX 256   /* handshakes that wait for a signature at a time; others wait for their turn */
 
 struct tls_pair {
     struct span certificate; /* PEM: the leaf, then its chain */
     struct span key;         /* PEM, without a passphrase */
 };
+
+/* What a handshake waits for. */
+struct tls_signing {
+    struct span key;     /* TLS_KEY_ID octets: which key */
+    uint16_t scheme;     /* RFC 8446 section 4.2.3 */
+    struct span content; /* what is to be signed */
+    void *asked;         /* the signer's own */
+};
+
+/* How signatures are made where a server has certificates only. Must outlive the servers that use it. */
+struct tls_signer {
+    /* Answers with tls_signing_answer(), now or later; `signing` stays until then or until it is cancelled. */
+    void (*ask)(void *arg, struct tls_signing *signing);
+    void (*cancel)(void *arg, struct tls_signing *signing); /* nobody waits any more: no answer */
+    void *arg;
+    unsigned waiting;    /* private */
+    struct list gate;    /* private: handshakes that wait for their turn */
+};
+void tls_signer_init(struct tls_signer *signer, void (*ask)(void *, struct tls_signing *),
+                     void (*cancel)(void *, struct tls_signing *), void *arg);
+/* An empty signature: the handshake fails, because of `why` (static text). */
+void tls_signing_answer(struct tls_signing *signing, struct span signature, const char *why);
 
 struct tls_server_settings {
     const struct tls_pair *pairs; /* the first is used where the client names no host or an unknown one */
@@ -21,6 +49,7 @@ struct tls_server_settings {
     /* The same in all processes that shall resume each other's sessions; empty: sessions are not resumed. The keys of
      * tickets are derived from it and the time, and change twice a day. */
     struct span ticket_secret;
+    struct tls_signer *signer; /* has the keys, those of `pairs` are not looked at; NULL: they are there */
 };
 
 struct tls_server;
@@ -31,6 +60,8 @@ struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server); /* NULL is fine */
 /* Can this pair be used, and until when (wall clock, ms)? For `goniec check`. */
 MUST_CHECK enum status tls_pair_check(const struct tls_pair *pair, char error[TLS_ERROR_SIZE], int64_t *ret_until_wall_ms);
+/* The certificates of a text, and nothing else that stands in it. SYNTAX: there are none. */
+MUST_CHECK enum status tls_only_certificates(struct span pem, struct buf *ret);
 
 struct tls_client_settings {
     struct span trust; /* PEM of the authorities; empty: nobody is trusted */

@@ -37,29 +37,51 @@ static enum status load_chain(struct span pem, char error[TLS_ERROR_SIZE], struc
     return ret->chain ? STATUS_OK : STATUS_MEMORY;
 }
 
-static enum status load_key(struct span pem, char error[TLS_ERROR_SIZE], struct tls_identity *ret)
+enum status tls_private_key_load(struct span pem, char error[TLS_ERROR_SIZE], EVP_PKEY **ret)
 {
     BIO *bio = pem_bio(pem);
-    if (bio)
-        ret->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     BIO_free(bio);
-    if (!ret->key) {
+    if (!key) {
         tls_error_set(error, "no private key (PEM, without a passphrase) found");
         return STATUS_SYNTAX;
     }
-    if (X509_check_private_key(ret->leaf, ret->key) == 1)
+    *ret = key;
+    return STATUS_OK;
+}
+
+static enum status load_key(struct span pem, char error[TLS_ERROR_SIZE], struct tls_identity *ret)
+{
+    enum status status = tls_private_key_load(pem, error, &ret->key);
+    if (status != STATUS_OK)
+        return status;
+    if (X509_check_private_key(ret->leaf, ret->key) != 1) {
+        tls_error_set(error, "the key is not the certificate's");
+        return STATUS_DENIED;
+    }
+    if (tls_key_is_usable(ret->key))
         return STATUS_OK;
-    tls_error_set(error, "the key is not the certificate's");
+    snprintf(error, TLS_ERROR_SIZE, "a key of this kind is not supported; use ECDSA with P-256, RSA or Ed25519");
     return STATUS_DENIED;
 }
 
-enum status tls_identity_load(const struct tls_pair *pair, char error[TLS_ERROR_SIZE], struct tls_identity *ret)
+static enum status find_key_elsewhere(char error[TLS_ERROR_SIZE], struct tls_identity *ret)
+{
+    ret->key = tls_key_elsewhere(X509_get0_pubkey(ret->leaf));
+    if (ret->key)
+        return STATUS_OK;
+    tls_error_set(error, "the certificate's public key cannot be used");
+    return STATUS_DENIED;
+}
+
+enum status tls_identity_load(const struct tls_pair *pair, bool elsewhere, char error[TLS_ERROR_SIZE], struct tls_identity *ret)
 {
     struct tls_identity identity = { 0 };
     ERR_clear_error();
     enum status status = load_chain(pair->certificate, error, &identity);
     if (status == STATUS_OK)
-        status = load_key(pair->key.n ? pair->key : pair->certificate, error, &identity);
+        status = elsewhere ? find_key_elsewhere(error, &identity)
+                           : load_key(pair->key.n ? pair->key : pair->certificate, error, &identity);
     if (status == STATUS_OK)
         *ret = identity;
     else
@@ -107,7 +129,7 @@ void tls_identity_name(X509 *leaf, char *ret, size_t room)
 enum status tls_pair_check(const struct tls_pair *pair, char error[TLS_ERROR_SIZE], int64_t *ret_until_wall_ms)
 {
     struct tls_identity identity;
-    enum status status = tls_identity_load(pair, error, &identity);
+    enum status status = tls_identity_load(pair, false, error, &identity);
     if (status != STATUS_OK)
         return status;
     int days = 0, seconds = 0;
@@ -118,6 +140,30 @@ enum status tls_pair_check(const struct tls_pair *pair, char error[TLS_ERROR_SIZ
         status = STATUS_SYNTAX;
     }
     tls_identity_done(&identity);
+    return status;
+}
+
+static enum status copy_pem(BIO *bio, struct buf *ret)
+{
+    char *p = NULL;
+    long n = BIO_get_mem_data(bio, &p);
+    return n > 0 ? buf_add(ret, span_of(p, (size_t)n)) : STATUS_MEMORY;
+}
+
+enum status tls_only_certificates(struct span pem, struct buf *ret)
+{
+    char error[TLS_ERROR_SIZE];
+    struct tls_identity found = { 0 };
+    ERR_clear_error();
+    enum status status = load_chain(pem, error, &found);
+    BIO *bio = status == STATUS_OK ? BIO_new(BIO_s_mem()) : NULL;
+    bool good = bio && PEM_write_bio_X509(bio, found.leaf) == 1;
+    for (int i = 0; good && i < sk_X509_num(found.chain); i++)
+        good = PEM_write_bio_X509(bio, sk_X509_value(found.chain, i)) == 1;
+    if (status == STATUS_OK)
+        status = good ? copy_pem(bio, ret) : STATUS_MEMORY;
+    BIO_free(bio);
+    tls_identity_done(&found);
     return status;
 }
 
@@ -167,13 +213,6 @@ static bool fill_certificate(X509 *certificate, EVP_PKEY *key, const char *name,
            add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
            add_extension(certificate, NID_ext_key_usage, "serverAuth,clientAuth") &&
            X509_sign(certificate, key, EVP_sha256()) > 0;
-}
-
-static enum status copy_pem(BIO *bio, struct buf *ret)
-{
-    char *p = NULL;
-    long n = BIO_get_mem_data(bio, &p);
-    return n > 0 ? buf_add(ret, span_of(p, (size_t)n)) : STATUS_MEMORY;
 }
 
 enum status tls_self_signed(const char *name, unsigned days, struct buf *ret_certificate, struct buf *ret_key)

@@ -12,6 +12,10 @@
 /* AES-128 first: no weaker for any purpose of ours, and its SHA-256 makes handshakes and records cheaper. */
 #define CIPHERS_TLS13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define GROUPS "X25519:P-256:P-384"
+/* What tls_key.c can sign with, in the order in which a client's choices count. */
+#define SIGNATURES                                                                                             \
+    "ECDSA+SHA256:ed25519:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:"   \
+    "RSA+SHA384:RSA+SHA512"
 
 void tls_random(void *p, size_t n)
 {
@@ -67,7 +71,7 @@ static SSL_CTX *new_context(struct tls_server *server, bool only_tls13, bool tic
         return NULL;
     static const unsigned char id[] = "goniec";
     bool good = tls_context_harden(context, only_tls13, TLS1_2_VERSION) &&
-                SSL_CTX_set_cipher_list(context, CIPHERS_TLS12) == 1 &&
+                SSL_CTX_set_cipher_list(context, CIPHERS_TLS12) == 1 && SSL_CTX_set1_sigalgs_list(context, SIGNATURES) == 1 &&
                 SSL_CTX_set_session_id_context(context, id, sizeof(id) - 1) == 1 &&
                 SSL_CTX_set_num_tickets(context, tickets ? 1 : 0) == 1;
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -93,7 +97,7 @@ static SSL_CTX *same_site(const struct tls_server *server, const struct tls_iden
     for (unsigned i = 0; name[0] && i < server->count; i++) {
         X509 *leaf = SSL_CTX_get0_certificate(server->contexts[i]);
         if (X509_check_host(leaf, name, 0, 0, NULL) == 1 &&
-            EVP_PKEY_get_base_id(X509_get0_pubkey(leaf)) != EVP_PKEY_get_base_id(identity->key))
+            EVP_PKEY_get_base_id(X509_get0_pubkey(leaf)) != EVP_PKEY_get_base_id(X509_get0_pubkey(identity->leaf)))
             return server->contexts[i];
     }
     return NULL;
@@ -103,7 +107,7 @@ static enum status add_pair(struct tls_server *server, const struct tls_server_s
                             char error[TLS_ERROR_SIZE])
 {
     struct tls_identity identity;
-    enum status status = tls_identity_load(&settings->pairs[i], error, &identity);
+    enum status status = tls_identity_load(&settings->pairs[i], settings->signer != NULL, error, &identity);
     if (status != STATUS_OK)
         return status;
     SSL_CTX *context = same_site(server, &identity);
@@ -124,7 +128,7 @@ enum status tls_server_new(const struct tls_server_settings *settings, char erro
     struct tls_server *server = calloc(1, sizeof(*server));
     if (!server)
         return STATUS_MEMORY;
-    *server = (struct tls_server){ .refs = 1, .keys = { { .period = -1 }, { .period = -1 } } };
+    *server = (struct tls_server){ .refs = 1, .signer = settings->signer, .keys = { { .period = -1 }, { .period = -1 } } };
     server->contexts = calloc(MAX(settings->count, 1u), sizeof(SSL_CTX *));
     if (settings->ticket_secret.n == TLS_TICKET_SECRET)
         memcpy(server->secret, settings->ticket_secret.p, TLS_TICKET_SECRET);

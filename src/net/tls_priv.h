@@ -16,10 +16,22 @@ struct tls_identity {
     STACK_OF(X509) *chain;
     EVP_PKEY *key;
 };
-MUST_CHECK enum status tls_identity_load(const struct tls_pair *pair, char error[TLS_ERROR_SIZE], struct tls_identity *ret);
+/* `elsewhere`: the key is in another process. */
+MUST_CHECK enum status tls_identity_load(const struct tls_pair *pair, bool elsewhere, char error[TLS_ERROR_SIZE],
+                                         struct tls_identity *ret);
 void tls_identity_done(struct tls_identity *identity);
 /* The first name that the certificate is for, without NUL inside; "" when it has none. */
 void tls_identity_name(X509 *leaf, char *ret, size_t room);
+
+MUST_CHECK enum status tls_private_key_load(struct span pem, char error[TLS_ERROR_SIZE], EVP_PKEY **ret);
+/* Of a kind that we can sign with. */
+bool tls_key_is_usable(const EVP_PKEY *key);
+MUST_CHECK bool tls_key_id_of(const EVP_PKEY *key, unsigned char ret[TLS_KEY_ID]);
+/* The key that belongs to a public one, for SSL_CTX_use_PrivateKey(3): it signs by tls_signing_wait(). NULL: OpenSSL's reason. */
+EVP_PKEY *tls_key_elsewhere(const EVP_PKEY *public);
+/* The signature scheme (RFC 8446 section 4.2.3) of a kind of key (EVP_PKEY_EC, ...), a digest ("SHA256", "SHA384", "SHA512") and
+ * RSA's padding; 0: none of ours. */
+uint16_t tls_scheme_code(int kind, const char *digest, bool pss);
 
 /* Ticket keys: derived from a secret and the half day, so that processes agree without talking. */
 struct tls_ticket_key {
@@ -38,6 +50,7 @@ struct tls_server {
     unsigned refs;
     SSL_CTX **contexts; /* the first is the default; the others are chosen by SNI */
     unsigned count;
+    struct tls_signer *signer; /* NULL: the keys are here */
     unsigned char secret[TLS_TICKET_SECRET];
     struct tls_ticket_key keys[2]; /* of this half day and the one before */
     struct tls_habit habits[TLS_HABITS];
@@ -66,6 +79,12 @@ struct tls_session {
     struct span in;            /* what came from the peer and OpenSSL has not taken yet */
     struct buf *out;           /* what is for the peer */
     bool established;
+    bool held;                 /* no handshake until on_released: for a signature, or for one's turn to ask for one */
+    struct tls_wait *wait;     /* a signature that is awaited, or has come and was not used yet */
+    struct list gate;          /* among those that wait for their turn */
+    const char *refused;       /* why there is no signature */
+    void (*on_released)(void *arg); /* the owner's, which then goes on with the handshake; never inside its own call */
+    void *arg;
     struct span session_key;   /* owned */
     struct tls_info info;
     char failure[TLS_ERROR_SIZE];
@@ -75,7 +94,8 @@ struct tls_session {
 struct tls_session *tls_session_new_server(struct tls_server *server, uint64_t peer, struct buf *out);
 struct tls_session *tls_session_new_client(struct tls_client *client, const struct tls_wish *wish, struct buf *out);
 void tls_session_free(struct tls_session *session);
-/* Goes on with the handshake. OK: established. AGAIN: the peer's turn. DENIED: `failure` tells. */
+/* Goes on with the handshake. OK: established. AGAIN: the peer's turn, or `held`, then with a rest of `in` for later.
+ * DENIED: `failure` tells. */
 MUST_CHECK enum status tls_session_handshake(struct tls_session *session);
 /* Can there be more to read before the peer sends more? It costs less to ask than to read nothing. */
 bool tls_session_has_input(const struct tls_session *session);
@@ -84,3 +104,14 @@ MUST_CHECK enum status tls_session_read(struct tls_session *session, char *p, si
 /* Encrypts everything to `out`. MEMORY or DENIED: give the connection up. */
 MUST_CHECK enum status tls_session_write(struct tls_session *session, struct span clear);
 void tls_session_goodbye(struct tls_session *session); /* close_notify to `out` */
+
+/* -- tls_signing.c -- */
+/* Inside OpenSSL, inside a handshake: stops that until the signature has come. False: it did not come. */
+MUST_CHECK bool tls_signing_wait(const unsigned char key[TLS_KEY_ID], uint16_t scheme, struct span content, unsigned char *ret,
+                                 size_t room, size_t *ret_n);
+/* SSL_do_handshake(3) of a session that may stop so; asks for the signature when it did. */
+MUST_CHECK int tls_signing_handshake(struct tls_session *session);
+void tls_signing_begin(struct tls_session *session); /* of a server with a signer */
+/* Too many wait for signatures: is `session` held until it is its turn? */
+MUST_CHECK bool tls_signing_gate(struct tls_session *session);
+void tls_signing_end(struct tls_session *session);   /* before its SSL is freed */

@@ -82,6 +82,7 @@ static struct tls_session *new_session(SSL_CTX *context, struct buf *out)
     if (!session)
         return NULL;
     session->out = out;
+    list_init(&session->gate);
     session->ssl = SSL_new(context);
     if (session->ssl && connect_bio(session))
         return session;
@@ -99,6 +100,8 @@ struct tls_session *tls_session_new_server(struct tls_server *server, uint64_t p
     if (!tls_habit_wants(server, peer))
         SSL_set_num_tickets(session->ssl, 0);
     SSL_set_accept_state(session->ssl);
+    if (server->signer)
+        tls_signing_begin(session);
     return session;
 }
 
@@ -161,6 +164,7 @@ void tls_session_free(struct tls_session *session)
 {
     if (!session)
         return;
+    tls_signing_end(session);
     /* Many mail servers close without a goodbye; OpenSSL would then hold the session itself to be bad. */
     if (session->established && !session->failure[0])
         SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
@@ -218,21 +222,24 @@ static enum status handshake_failed(struct tls_session *session)
         ERR_clear_error();
         return STATUS_DENIED;
     }
-    return failed(session, "TLS handshake failed");
+    if (!session->refused)
+        return failed(session, "TLS handshake failed");
+    snprintf(session->failure, sizeof(session->failure), "TLS handshake failed: %s", session->refused);
+    ERR_clear_error();
+    return STATUS_DENIED;
 }
 
 enum status tls_session_handshake(struct tls_session *session)
 {
     clear_errors();
-    int result = SSL_do_handshake(session->ssl);
+    int result = tls_signing_handshake(session);
     if (result == 1) {
         session->established = true;
         fill_info(session);
         return STATUS_OK;
     }
-    if (SSL_get_error(session->ssl, result) == SSL_ERROR_WANT_READ)
-        return STATUS_AGAIN;
-    return handshake_failed(session);
+    int why = SSL_get_error(session->ssl, result);
+    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_ASYNC ? STATUS_AGAIN : handshake_failed(session);
 }
 
 /* -- octets -- */

@@ -77,6 +77,7 @@ static bool take(struct asking *asking, uint16_t kind, struct span body)
     struct tell_challenge challenge;
     struct tell_auth auth;
     struct tell_verdict verdict;
+    struct tell_signature signature;
     switch (kind) {
     case TELL_MECHANISMS:
         return take_mechanisms(asking, body);
@@ -94,6 +95,11 @@ static bool take(struct asking *asking, uint16_t kind, struct span body)
         if (!tell_verdict_get(body, &verdict))
             return false;
         deliver(asking, verdict.token, &(struct answer){ ANSWER_VERDICT, verdict.verdict, SPAN_NONE, verdict.text });
+        return true;
+    case TELL_SIGNATURE:
+        if (!tell_signature_get(body, &signature))
+            return false;
+        deliver(asking, signature.token, &(struct answer){ ANSWER_SIGNATURE, signature.result, SPAN_NONE, signature.signature });
         return true;
     default:
         return false;
@@ -188,6 +194,16 @@ bool asking_is_recipient(struct asking *asking, struct question *question, struc
     return send_it(asking, question, ASK_IS_RECIPIENT, &body);
 }
 
+bool asking_sign(struct asking *asking, struct question *question, struct ask_sign *ask)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(BODY_MAX);
+    if (!begin(asking, question))
+        return false;
+    ask->token = question->token;
+    ask_sign_put(&body, ask);
+    return send_it(asking, question, ASK_SIGN, &body);
+}
+
 void asking_cancel(struct asking *asking, struct question *question)
 {
     if (question->token == 0)
@@ -197,4 +213,10 @@ void asking_cancel(struct asking *asking, struct question *question)
     if (asking->directory)
         channel_send(asking->directory, ASK_AUTH_CANCEL, buf_span(&body)); /* of another question it is no harm */
     forget(asking, question);
+}
+
+void asking_drop(struct asking *asking, struct question *question)
+{
+    if (question->token)
+        forget(asking, question);
 }

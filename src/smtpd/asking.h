@@ -4,13 +4,13 @@
 #include "base/map.h"
 #include "wire/smtpd_directory.h"
 
-enum answer_kind { ANSWER_CHALLENGE, ANSWER_LOGIN, ANSWER_VERDICT, ANSWER_AWAY };
+enum answer_kind { ANSWER_CHALLENGE, ANSWER_LOGIN, ANSWER_VERDICT, ANSWER_SIGNATURE, ANSWER_AWAY };
 
 struct answer {
     enum answer_kind kind;
-    uint8_t result;      /* LOGIN: enum auth_result; VERDICT: enum verdict */
+    uint8_t result;      /* LOGIN: enum auth_result; VERDICT: enum verdict; SIGNATURE: enum sign_result */
     struct span account; /* LOGIN */
-    struct span text;    /* CHALLENGE: its octets; otherwise a sentence, maybe empty. Borrowed during the call */
+    struct span text;    /* CHALLENGE, SIGNATURE: its octets; otherwise a sentence, maybe empty. Borrowed during the call */
 };
 
 /* One question at a time; lives inside whoever asks. */
@@ -50,5 +50,7 @@ MUST_CHECK bool asking_login(struct asking *asking, struct question *question, s
 MUST_CHECK bool asking_login_next(struct asking *asking, struct question *question, struct span response);
 MUST_CHECK bool asking_may_send(struct asking *asking, struct question *question, struct ask_may_send *ask);
 MUST_CHECK bool asking_is_recipient(struct asking *asking, struct question *question, struct span address);
+MUST_CHECK bool asking_sign(struct asking *asking, struct question *question, struct ask_sign *ask);
 /* No answer is wanted any more; nothing happens when none was. */
 void asking_cancel(struct asking *asking, struct question *question);
+void asking_drop(struct asking *asking, struct question *question); /* the same without a word to directory */

@@ -1,20 +1,12 @@
 #include "smtpd/config.h"
 #include <stdlib.h>
 
-static struct tls_pair pair_of(const struct supervisor_settings *settings, const struct conf_certificate *certificate)
-{
-    struct span key = certificate->key.n ? certificate->key : certificate->certificate;
-    return (struct tls_pair){ supervisor_settings_blob(settings, certificate->certificate),
-                              supervisor_settings_blob(settings, key) };
-}
-
 static bool make_tls(struct smtpd_config *config, const struct supervisor_settings *settings, struct span ticket_secret,
-                     struct buf *why)
+                     struct tls_signer *signer, struct buf *why)
 {
     const struct conf_tls *tls = &config->root->common.tls;
     const struct conf_certificate *certificates = tls->certificates.items;
-    struct tls_pair self_signed = { supervisor_settings_blob(settings, SPAN(CONF_SELF_SIGNED_CERTIFICATE)),
-                                    supervisor_settings_blob(settings, SPAN(CONF_SELF_SIGNED_KEY)) };
+    struct tls_pair self_signed = { .certificate = supervisor_settings_blob(settings, SPAN(CONF_SELF_SIGNED_CERTIFICATE)) };
     size_t count = tls->certificates.n ? tls->certificates.n : self_signed.certificate.n > 0;
     if (count == 0)
         return true;
@@ -23,8 +15,8 @@ static bool make_tls(struct smtpd_config *config, const struct supervisor_settin
         return false;
     pairs[0] = self_signed;
     for (size_t i = 0; i < tls->certificates.n; i++)
-        pairs[i] = pair_of(settings, &certificates[i]);
-    struct tls_server_settings server = { pairs, (unsigned)count, tls->minimum == CONF_TLS_1_3, ticket_secret };
+        pairs[i] = (struct tls_pair){ .certificate = supervisor_settings_blob(settings, certificates[i].certificate) };
+    struct tls_server_settings server = { pairs, (unsigned)count, tls->minimum == CONF_TLS_1_3, ticket_secret, signer };
     char error[TLS_ERROR_SIZE];
     enum status status = tls_server_new(&server, error, &config->tls);
     free(pairs);
@@ -71,7 +63,7 @@ const struct client_limits *smtpd_config_limits(const struct smtpd_config *confi
 }
 
 static bool fill(struct smtpd_config *config, const struct supervisor_settings *settings, struct span ticket_secret,
-                 struct buf *why)
+                 struct tls_signer *signer, struct buf *why)
 {
     AUTO(buf_done) struct buf file = BUF_EMPTY(8192);
     AUTO(conf_faults_done) struct conf_faults faults;
@@ -89,11 +81,11 @@ static bool fill(struct smtpd_config *config, const struct supervisor_settings *
         buf_add_str(&config->hostname, "localhost");
     make_smtp(config);
     make_limits(config, settings);
-    return make_tls(config, settings, ticket_secret, why);
+    return make_tls(config, settings, ticket_secret, signer, why);
 }
 
 struct smtpd_config *smtpd_config_new(const struct supervisor_settings *settings, struct span ticket_secret,
-                                      struct list *all, struct buf *why)
+                                      struct tls_signer *signer, struct list *all, struct buf *why)
 {
     struct smtpd_config *config = calloc(1, sizeof *config);
     if (!config) {
@@ -102,7 +94,7 @@ struct smtpd_config *smtpd_config_new(const struct supervisor_settings *settings
     }
     *config = (struct smtpd_config){ .refs = 1, .hostname = BUF_EMPTY(ADDRESS_DOMAIN_MAX) };
     list_add_last(all, &config->link);
-    if (fill(config, settings, ticket_secret, why))
+    if (fill(config, settings, ticket_secret, signer, why))
         return config;
     smtpd_config_unref(config);
     return NULL;

@@ -1,4 +1,5 @@
-/* smtpd/config.h -- the settings in force. A session keeps those it began with, whatever is reloaded meanwhile. */
+/* smtpd/config.h -- the settings in force. A session keeps those it began with, whatever is reloaded meanwhile; only
+ * STARTTLS shows the certificate of the day. */
 #pragma once
 #include "base/list.h"
 #include "conf/parse.h"
@@ -21,9 +22,9 @@ struct smtpd_config {
 };
 
 /* Keeps nothing of `settings`; joins `all`. NULL: `why` says what is wrong, for people.
- * `ticket_secret`: TLS_TICKET_SECRET octets, or empty. */
+ * `ticket_secret`: TLS_TICKET_SECRET octets, or empty. `signer` has the keys of the certificates. */
 struct smtpd_config *smtpd_config_new(const struct supervisor_settings *settings, struct span ticket_secret,
-                                      struct list *all, struct buf *why);
+                                      struct tls_signer *signer, struct list *all, struct buf *why);
 struct smtpd_config *smtpd_config_ref(struct smtpd_config *config);
 void smtpd_config_unref(struct smtpd_config *config); /* NULL is fine */
 /* What this client may; NULL: relay networks, which speak for many, have no limit. */

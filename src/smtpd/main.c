@@ -67,7 +67,8 @@ static bool on_settings(void *arg, const struct supervisor_settings *settings)
     AUTO(buf_done) struct buf why = BUF_EMPTY(1u << 16);
     struct span secret = span_of(state->ticket_secret, state->ticket_secret_n);
     drop_waiting_doors(state); /* of a reload that never came */
-    struct smtpd_config *config = smtpd_config_new(settings, secret, &state->smtpd.configs, &why);
+    struct smtpd_config *config = smtpd_config_new(settings, secret, &state->smtpd.signing.signer, &state->smtpd.configs,
+                                                   &why);
     if (!config) {
         process_failed(&state->process, buf_span(&why));
         return false;
@@ -158,13 +159,19 @@ static void on_hold(void *arg)
     on_mechanisms(state, asking_mechanisms(&smtpd->asking));
 }
 
+static void directory_connect(struct smtpd *smtpd, int fd)
+{
+    asking_connect(&smtpd->asking, fd);
+    signing_go_on(&smtpd->signing);
+}
+
 static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
 {
     struct role_state *state = arg;
     if (peer->role == ROLE_QUEUE)
         store_connect(&state->smtpd.store, fd);
     else if (peer->role == ROLE_DIRECTORY)
-        asking_connect(&state->smtpd.asking, fd);
+        directory_connect(&state->smtpd, fd);
     else
         close(fd);
 }
@@ -238,6 +245,7 @@ static void role_init(struct role_state *state)
     smtpd->clients = CLIENTS_EMPTY(&smtpd->tally);
     smtpd->on_session_end = on_session_end;
     asking_init(&smtpd->asking, smtpd->loop, smtpd->log, on_mechanisms, state);
+    signing_init(&smtpd->signing, &smtpd->asking, smtpd->loop);
     store_init(&smtpd->store, smtpd->loop, smtpd->log, &store_events, state);
     loop_timer_init(smtpd->loop, &state->deadline, on_deadline);
 }
@@ -253,6 +261,7 @@ static void role_done(struct role_state *state)
     store_done(&smtpd->store);
     bigs_forget(smtpd);
     transactions_done(smtpd);
+    signing_done(&smtpd->signing);
     asking_done(&smtpd->asking);
     clients_done(&smtpd->clients);
     load_done(smtpd);

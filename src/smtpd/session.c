@@ -252,7 +252,8 @@ static bool act(struct session *session, const struct smtp_server_event *event)
     return true;
 }
 
-/* The 220 has been said and the client said nothing more: now it is TLS's turn. */
+/* The 220 has been said and the client said nothing more: now it is TLS's turn. With the certificate of the day, whatever
+ * this session began with: directory keeps older keys only for a while. */
 static void start_tls(struct session *session)
 {
     flush(session);
@@ -263,7 +264,7 @@ static void start_tls(struct session *session)
         return;
     }
     hurry_timer(session);
-    if (stream_start_tls_server(session->stream, session->config->tls) != STATUS_OK)
+    if (stream_start_tls_server(session->stream, session->smtpd->config->tls) != STATUS_OK)
         hang_up(session, "octets in clear behind STARTTLS, or no memory");
 }
 

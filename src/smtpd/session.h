@@ -12,6 +12,7 @@
 #include "smtpd/config.h"
 #include "smtpd/files.h"
 #include "smtpd/load.h"
+#include "smtpd/signing.h"
 #include "smtpd/store.h"
 
 /* What all sessions of the process share. */
@@ -21,6 +22,7 @@ struct smtpd {
     struct list configs;          /* struct smtpd_config */
     struct smtpd_config *config;  /* in force; NULL before START */
     struct asking asking;
+    struct signing signing;
     struct store store;
     struct tally tally;           /* shared by the processes smtpd */
     struct clients clients;

@@ -16,6 +16,9 @@
 
 #define ROLES_ALL UINT_MAX
 #define ROLE_BIT(role) (1u << (role))
+/* Who speaks TLS to strangers gets certificates; the keys go to who signs for it, and only there. */
+#define ROLES_CERTIFICATE (ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_WEB))
+#define ROLES_KEY ROLE_BIT(ROLE_DIRECTORY)
 
 struct plan_blob {
     struct plan_blob *next;
@@ -42,10 +45,11 @@ static struct plan_blob *add_blob(struct plan *plan, struct span name, unsigned 
     return blob;
 }
 
-static struct plan_blob *find_blob(const struct plan *plan, struct span name)
+/* The one that these roles get under that name. */
+static struct plan_blob *find_blob(const struct plan *plan, struct span name, unsigned roles)
 {
     struct plan_blob *blob = plan->blobs;
-    while (blob && !span_eq(buf_span(&blob->name), name))
+    while (blob && !(span_eq(buf_span(&blob->name), name) && blob->roles == roles))
         blob = blob->next;
     return blob;
 }
@@ -99,10 +103,11 @@ static void find_user(struct plan *plan, struct conf_faults *faults)
     plan->gid = user->pw_gid;
 }
 
-/* The file's content as a blob, once per file. */
-static struct plan_blob *read_pem(struct plan *plan, const struct span *path, struct conf_faults *faults)
+/* The file's certificates, or its content for those who get keys, as a blob, once per file. */
+static struct plan_blob *read_pem(struct plan *plan, const struct span *path, unsigned roles, struct conf_faults *faults)
 {
-    struct plan_blob *blob = find_blob(plan, *path);
+    AUTO(buf_wipe) struct buf content = BUF_EMPTY(PLAN_PEM_MAX);
+    struct plan_blob *blob = find_blob(plan, *path, roles);
     if (blob)
         return blob;
     AUTO(close_fd) int fd = open(path->p, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -110,11 +115,15 @@ static struct plan_blob *read_pem(struct plan *plan, const struct span *path, st
         conf_fault_at(plan->conf, path, faults, "%s cannot be read: %s", path->p, strerror(errno));
         return NULL;
     }
-    blob = add_blob(plan, *path, ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_WEB));
-    if (!blob || buf_fill(&blob->content, fd) != STATUS_OK) {
+    blob = add_blob(plan, *path, roles);
+    if (!blob || buf_fill(&content, fd) != STATUS_OK) {
         conf_fault_at(plan->conf, path, faults, "%s cannot be read: it is not a PEM file", path->p);
         return NULL;
     }
+    if (roles == ROLES_KEY)
+        blob->content = buf_take(&content);
+    else if (tls_only_certificates(buf_span(&content), &blob->content) != STATUS_OK)
+        buf_clear(&blob->content); /* whoever checks it says that there is none */
     return blob;
 }
 
@@ -124,8 +133,8 @@ static void read_certificates(struct plan *plan, struct conf_faults *faults)
     const struct conf_certificate *pair = list->items;
     for (size_t i = 0; i < list->n; i++, pair++) {
         const struct span *key = pair->key.p ? &pair->key : &pair->certificate;
-        struct plan_blob *certificate = read_pem(plan, &pair->certificate, faults);
-        struct plan_blob *secret = read_pem(plan, key, faults);
+        struct plan_blob *certificate = read_pem(plan, &pair->certificate, ROLES_CERTIFICATE, faults);
+        struct plan_blob *secret = read_pem(plan, key, ROLES_KEY, faults);
         char error[TLS_ERROR_SIZE];
         int64_t until_wall_ms;
         if (!certificate || !secret)
@@ -220,7 +229,7 @@ void plan_free(struct plan *plan)
 struct span plan_hostname(const struct plan *plan)
 {
     struct span set = plan->settings->common.hostname;
-    struct plan_blob *blob = find_blob(plan, SPAN(CONF_HOSTNAME));
+    struct plan_blob *blob = find_blob(plan, SPAN(CONF_HOSTNAME), ROLES_ALL);
     return set.n || !blob ? set : buf_span(&blob->content);
 }
 
@@ -273,9 +282,8 @@ bool plan_self_sign(struct plan *plan, struct conf_faults *faults, bool *made)
     buf_printf(&path, "%s/tls", plan->settings->common.state_dir.p);
     mkdir(buf_cstr(&path), 0700);
     AUTO(close_fd) int folder = open(buf_cstr(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    unsigned roles = ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_WEB);
-    struct plan_blob *certificate = add_blob(plan, SPAN(CONF_SELF_SIGNED_CERTIFICATE), roles);
-    struct plan_blob *key = add_blob(plan, SPAN(CONF_SELF_SIGNED_KEY), roles);
+    struct plan_blob *certificate = add_blob(plan, SPAN(CONF_SELF_SIGNED_CERTIFICATE), ROLES_CERTIFICATE);
+    struct plan_blob *key = add_blob(plan, SPAN(CONF_SELF_SIGNED_KEY), ROLES_KEY);
     if (folder >= 0 && certificate && key) {
         if (read_file(folder, "self-signed.crt", &certificate->content) &&
             read_file(folder, "self-signed.key", &key->content) && pair_is_good(&certificate->content, &key->content))

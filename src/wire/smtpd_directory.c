@@ -86,6 +86,24 @@ bool ask_is_recipient_get(struct span body, struct ask_is_recipient *ret)
     return wire_end(&reader);
 }
 
+void ask_sign_put(struct buf *buf, const struct ask_sign *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->key);
+    wire_put_u16(buf, value->scheme);
+    wire_put_span(buf, value->content);
+}
+
+bool ask_sign_get(struct span body, struct ask_sign *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->key = wire_get_span(&reader, WIRE_KEY_ID);
+    ret->scheme = wire_get_u16(&reader);
+    ret->content = wire_get_span(&reader, WIRE_SIGN_MAX);
+    return wire_end(&reader) && ret->key.n == WIRE_KEY_ID;
+}
+
 void tell_challenge_put(struct buf *buf, const struct tell_challenge *value)
 {
     wire_put_u64(buf, value->token);
@@ -143,5 +161,21 @@ bool tell_mechanisms_get(struct span body, struct tell_mechanisms *ret)
 {
     struct wire_reader reader = wire_read(body);
     ret->names = wire_get_span(&reader, 512);
+    return wire_end(&reader);
+}
+
+void tell_signature_put(struct buf *buf, const struct tell_signature *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_u8(buf, value->result);
+    wire_put_span(buf, value->signature);
+}
+
+bool tell_signature_get(struct span body, struct tell_signature *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->result = wire_get_u8(&reader);
+    ret->signature = wire_get_span(&reader, WIRE_SIGNATURE_MAX);
     return wire_end(&reader);
 }

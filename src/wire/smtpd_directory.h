@@ -2,6 +2,8 @@
  *
  * Every question carries a token that smtpd chose and that comes back with the answer; answers may come in
  * another order. A directory that dies answers nothing: smtpd then refuses with 454 or 451 "try again later".
+ *
+ * directory also keeps the private keys of TLS: smtpd has only certificates and sends what a handshake wants signed.
  */
 #pragma once
 #include "wire/channel.h"
@@ -21,11 +23,13 @@ enum smtpd_directory_kind {
     ASK_AUTH_CANCEL,       /* struct ask_cancel: the client sent "*" or went away; no answer */
     ASK_MAY_SEND,          /* struct ask_may_send */
     ASK_IS_RECIPIENT,      /* struct ask_is_recipient */
+    ASK_SIGN,              /* struct ask_sign */
     /* directory -> smtpd */
     TELL_CHALLENGE = 32,   /* struct tell_challenge */
     TELL_AUTH,             /* struct tell_auth: the end of an exchange */
     TELL_VERDICT,          /* struct tell_verdict */
     TELL_MECHANISMS,       /* struct tell_mechanisms: what to announce; sent when the channel opens */
+    TELL_SIGNATURE,        /* struct tell_signature */
 };
 
 struct ask_auth_start {
@@ -56,6 +60,16 @@ struct ask_is_recipient {
     struct span address;       /* already without source route */
 };
 
+#define WIRE_KEY_ID 32         /* octets: SHA-256 of the public key */
+#define WIRE_SIGN_MAX 512      /* octets to be signed */
+#define WIRE_SIGNATURE_MAX 1024
+struct ask_sign {
+    uint64_t token;
+    struct span key;           /* WIRE_KEY_ID octets */
+    uint16_t scheme;           /* RFC 8446 section 4.2.3 */
+    struct span content;       /* all that is to be signed: directory looks whether it is a TLS server's */
+};
+
 struct tell_challenge {
     uint64_t token;
     struct span challenge;     /* to be sent in base64 after 334 */
@@ -77,15 +91,24 @@ struct tell_mechanisms {
     struct span names;         /* separated by one space: "PLAIN LOGIN" */
 };
 
+enum sign_result { SIGN_OK, SIGN_UNKNOWN_KEY, SIGN_BUSY, SIGN_REFUSED };
+struct tell_signature {
+    uint64_t token;
+    uint8_t result;            /* enum sign_result; UNKNOWN_KEY: perhaps not yet, while settings are being read again */
+    struct span signature;     /* when OK */
+};
+
 void ask_auth_start_put(struct buf *buf, const struct ask_auth_start *value);
 void ask_auth_next_put(struct buf *buf, const struct ask_auth_next *value);
 void ask_cancel_put(struct buf *buf, const struct ask_cancel *value);
 void ask_may_send_put(struct buf *buf, const struct ask_may_send *value);
 void ask_is_recipient_put(struct buf *buf, const struct ask_is_recipient *value);
+void ask_sign_put(struct buf *buf, const struct ask_sign *value);
 void tell_challenge_put(struct buf *buf, const struct tell_challenge *value);
 void tell_auth_put(struct buf *buf, const struct tell_auth *value);
 void tell_verdict_put(struct buf *buf, const struct tell_verdict *value);
 void tell_mechanisms_put(struct buf *buf, const struct tell_mechanisms *value);
+void tell_signature_put(struct buf *buf, const struct tell_signature *value);
 
 /* All spans are borrowed from `body`. False: the sender broke the format. */
 MUST_CHECK bool ask_auth_start_get(struct span body, struct ask_auth_start *ret);
@@ -93,7 +116,9 @@ MUST_CHECK bool ask_auth_next_get(struct span body, struct ask_auth_next *ret);
 MUST_CHECK bool ask_cancel_get(struct span body, struct ask_cancel *ret);
 MUST_CHECK bool ask_may_send_get(struct span body, struct ask_may_send *ret);
 MUST_CHECK bool ask_is_recipient_get(struct span body, struct ask_is_recipient *ret);
+MUST_CHECK bool ask_sign_get(struct span body, struct ask_sign *ret);
 MUST_CHECK bool tell_challenge_get(struct span body, struct tell_challenge *ret);
 MUST_CHECK bool tell_auth_get(struct span body, struct tell_auth *ret);
 MUST_CHECK bool tell_verdict_get(struct span body, struct tell_verdict *ret);
 MUST_CHECK bool tell_mechanisms_get(struct span body, struct tell_mechanisms *ret);
+MUST_CHECK bool tell_signature_get(struct span body, struct tell_signature *ret);

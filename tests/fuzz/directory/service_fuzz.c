@@ -45,7 +45,7 @@ static void begin(void)
     require(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example")) == STATUS_OK);
     loop = loop_new();
     log_init(&log_nowhere, -1, "directory", LOG_ERROR);
-    struct directory_limits limits = { .threads = 1, .waiting = 8, .remember_ms = 1000 };
+    struct directory_limits limits = { .threads = 1, .waiting = 8, .remember_ms = 1000, .signers = 1 };
     service = directory_service_new(loop, &log_nowhere, path, &limits);
     require(loop && service);
     atexit(tidy);

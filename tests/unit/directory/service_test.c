@@ -86,7 +86,7 @@ static int setup_with(void **state, bool with_database, unsigned waiting)
     house->loop = loop_new();
     log_init(&house->log, -1, "directory", LOG_DEBUG);
     struct directory_limits limits = { .threads = 1, .waiting = waiting, .remember_ms = 60000,
-                                       .guess = { 5, 30, 900000, 24, 48 } };
+                                       .guess = { 5, 30, 900000, 24, 48 }, .signers = 1 };
     house->service = directory_service_new(house->loop, &house->log, house->path, &limits);
     house->peer = directory_peer_new(house->service, on_answer, house);
     return house->peer ? 0 : 1;

@@ -4,6 +4,7 @@
 #include "net/address.h"
 #include "net/listen.h"
 #include "net/stream.h"
+#include "net/tls_key.h"
 #include "smtpd/smtpd.h"
 #include "spool/envelope.h"
 #include "spool/segment.h"
@@ -25,7 +26,10 @@ struct house {
     struct channel *supervisor, *queue, *directory;
     int listeners[HOUSE_DOORS];
     struct net_address at[HOUSE_DOORS];
-    struct buf certificate, key;
+    struct buf certificate, key; /* the key is only here: we are the directory that signs with it */
+    struct tls_key *signer;
+    unsigned signatures;         /* asked for */
+    bool keyless;                /* directory knows no key */
     unsigned ready, drained, failed, logins, asked, segments, bodies, dropped;
     uint32_t segment_number;
     uint64_t epoch;
@@ -124,11 +128,30 @@ static inline void house_on_directory(struct house *house, struct channel_messag
     }
 }
 
+static inline void house_sign(struct house *house, struct span asked)
+{
+    struct ask_sign ask;
+    unsigned char signature[TLS_SIGNATURE_MAX];
+    size_t n = 0;
+    AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
+    assert_true(ask_sign_get(asked, &ask));
+    house->signatures++;
+    if (house->mute)
+        return;
+    bool known = !house->keyless && span_eq(ask.key, span_of(tls_key_id(house->signer), TLS_KEY_ID));
+    if (known)
+        assert_int_equal(tls_key_sign(house->signer, ask.scheme, ask.content, false, signature, &n), STATUS_OK);
+    tell_signature_put(&body, &(struct tell_signature){ ask.token, known ? SIGN_OK : SIGN_UNKNOWN_KEY, span_of(signature, n) });
+    channel_send(house->directory, TELL_SIGNATURE, buf_span(&body));
+}
+
 static inline void house_on_message(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct house *house = arg;
     if (channel == house->queue)
         house_on_queue(house, message);
+    else if (channel == house->directory && message->kind == ASK_SIGN)
+        house_sign(house, message->body);
     else if (channel == house->directory)
         house_on_directory(house, message);
     else {
@@ -217,9 +240,8 @@ static inline void house_settings(struct house *house, const char *more)
     settings->count = 1;
     settings->file = SPAN("goniec.conf");
     settings->text = buf_span(&text);
-    settings->blob_count = 2;
+    settings->blob_count = 1;
     settings->blobs[0] = (struct supervisor_blob){ SPAN("self-signed-certificate"), buf_span(&house->certificate) };
-    settings->blobs[1] = (struct supervisor_blob){ SPAN("self-signed-key"), buf_span(&house->key) };
     supervisor_settings_put(&body, settings);
     free(settings);
     channel_send(house->supervisor, SUPERVISOR_SETTINGS, buf_span(&body));
@@ -228,6 +250,17 @@ static inline void house_settings(struct house *house, const char *more)
         supervisor_listener_put(&body, &(struct supervisor_listener){ i });
         channel_send_fds(house->supervisor, SUPERVISOR_LISTENER, buf_span(&body), &house->listeners[i], 1);
     }
+}
+
+/* A certificate and its key, instead of those before. */
+static inline void house_new_key(struct house *house)
+{
+    char error[TLS_ERROR_SIZE];
+    tls_key_unref(house->signer);
+    buf_clear(&house->certificate);
+    buf_clear(&house->key);
+    assert_int_equal(tls_self_signed("mx.example.org", 10, &house->certificate, &house->key), STATUS_OK);
+    assert_int_equal(tls_key_new(buf_span(&house->key), error, &house->signer), STATUS_OK);
 }
 
 static inline void house_begin(struct house *house, const char *more)
@@ -246,7 +279,7 @@ static inline void house_begin(struct house *house, const char *more)
     close(pair[1]);
     house->loop = loop_new();
     house->supervisor = channel_new(house->loop, pair[0], &house_events, house);
-    assert_int_equal(tls_self_signed("mx.example.org", 10, &house->certificate, &house->key), STATUS_OK);
+    house_new_key(house);
     for (unsigned i = 0; i < HOUSE_DOORS; i++) {
         assert_int_equal(net_address_parse(SPAN("127.0.0.1:0"), 1, &house->at[i]), STATUS_OK);
         assert_int_equal(listen_open(&house->at[i], &(struct listen_options){ 0 }, &house->listeners[i]), STATUS_OK);
@@ -282,6 +315,7 @@ static inline void house_end(struct house *house)
         close(house->body_fd[i]);
     buf_done(&house->certificate);
     buf_done(&house->key);
+    tls_key_unref(house->signer);
     buf_done(&house->recipients);
     buf_done(&house->sender);
     buf_done(&house->account);

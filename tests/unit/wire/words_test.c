@@ -114,6 +114,26 @@ static void test_questions(void **state)
     CHECK_PREFIXES(ask_auth_start, buf_span(&buf), false);
 }
 
+static void test_signatures(void **state)
+{
+    AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
+    struct ask_sign ask = { .token = 6, .key = SPAN("0123456789abcdef0123456789abcdef"), .scheme = 0x0403, .content = SPAN("to sign") }, heard;
+    ask_sign_put(&buf, &ask);
+    assert_true(ask_sign_get(buf_span(&buf), &heard));
+    assert_true(heard.token == 6 && heard.scheme == 0x0403 && span_eq(heard.key, ask.key) && span_eq(heard.content, ask.content));
+    CHECK_PREFIXES(ask_sign, buf_span(&buf), false);
+    buf_clear(&buf);
+    ask.key = SPAN("0123456789abcdef0123456789abcde"); /* an octet short */
+    ask_sign_put(&buf, &ask);
+    assert_false(ask_sign_get(buf_span(&buf), &heard));
+
+    buf_clear(&buf);
+    struct tell_signature tell = { .token = 6, .result = SIGN_OK, .signature = SPAN("signed") }, told;
+    tell_signature_put(&buf, &tell);
+    assert_true(tell_signature_get(buf_span(&buf), &told) && told.token == 6 && told.signature.n == 6);
+    CHECK_PREFIXES(tell_signature, buf_span(&buf), false);
+}
+
 static void test_settings(void **state)
 {
     AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
@@ -136,7 +156,7 @@ static void test_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_grant), cmocka_unit_test(test_held), cmocka_unit_test(test_enqueue),
-                                        cmocka_unit_test(test_outcome), cmocka_unit_test(test_questions),
+                                        cmocka_unit_test(test_outcome), cmocka_unit_test(test_questions), cmocka_unit_test(test_signatures),
                                         cmocka_unit_test(test_settings) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
