@@ -1,4 +1,5 @@
 #include "base/id.h"
+#include "base/mutant.h"
 
 #define EPOCH_MS INT64_C(1704067200000) /* 2024-01-01 UTC */
 #define COUNT_BITS 15
@@ -11,6 +12,8 @@ uint64_t id_next(struct id_source *source, int64_t now_wall_ms)
     uint64_t ms = now_wall_ms > EPOCH_MS ? (uint64_t)(now_wall_ms - EPOCH_MS) : 1;
     uint64_t last_ms = source->last >> (COUNT_BITS + WRITER_BITS);
     uint64_t count = 0;
+    if (MUTANT(IDS_REUSED))
+        ms -= ms % 3600000; /* else only a clock that goes back would show it */
     if (ms <= last_ms) {
         ms = last_ms;
         count = (source->last & ((1u << COUNT_BITS) - 1)) + 1;

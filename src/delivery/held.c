@@ -1,4 +1,5 @@
 #include "delivery/held.h"
+#include "base/mutant.h"
 #include <stdlib.h>
 
 struct told {
@@ -40,8 +41,8 @@ void held_keep(struct job *job, const struct lease_outcome *outcome)
     struct delivery *delivery = job->delivery;
     uint64_t place = delivery->told_count++;
     struct told *told = job->site ? calloc(1, sizeof *told) : NULL; /* no server ever saw it: nothing can come twice */
-    if (!told)
-        return;
+    if (MUTANT(OUTCOME_NOT_TOLD_AGAIN) || !told)
+        return free(told);
     *told = (struct told){ .place = place, .held = BUF_EMPTY(CHANNEL_BODY_MAX), .outcome = BUF_EMPTY(CHANNEL_BODY_MAX) };
     struct lease_outcome again = *outcome;
     again.lease = ticket(delivery);
@@ -76,6 +77,8 @@ void held_tell(struct delivery *delivery)
     for (LIST_EACH(link, &delivery->jobs)) {
         struct job *job = CONTAINER(link, struct job, link);
         job->lease = ticket(delivery);
+        if (MUTANT(HELD_LEASE_NOT_TOLD))
+            continue;
         lease_held_put(channel_begin(queue, LEASE_HELD), describe(job, job->lease));
         (void)channel_end(queue);
     }

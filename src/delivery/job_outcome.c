@@ -1,6 +1,7 @@
 /* What became of a job's recipients: told to the queue and to the log. */
 #include "delivery/held.h"
 #include "delivery/job_priv.h"
+#include "base/mutant.h"
 #include <stdio.h>
 
 void job_note(struct job *job, bool is_permanent, int code, struct status_code enhanced, struct span text)
@@ -54,6 +55,8 @@ static void pack(struct job *job, uint32_t i, uint8_t result, int code, struct s
         .index = recipient->index, .result = result, .code = (uint16_t)code,
         .enhanced = { enhanced.class, enhanced.subject, enhanced.detail }, .text = span_head(text, WIRE_REPLY_MAX),
     };
+    if (MUTANT(WRONG_RECIPIENT))
+        outcome.index = job->recipients[job->recipient_count - 1 - i].index;
     recipient->is_settled = true;
     job->left--;
     outcome_recipient_put(&job->packed, &outcome);

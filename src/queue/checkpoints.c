@@ -5,6 +5,7 @@
  * by a scan; one that changes has its change in the journal behind the checkpoint; none changes its segment.
  */
 #include "queue/checkpoint.h"
+#include "base/mutant.h"
 #include "base/time.h"
 #include "queue/role_priv.h"
 #include <stdlib.h>
@@ -107,6 +108,8 @@ static bool some_add(struct checkpointing *checkpointing, enum status *status)
         const struct queue_message *message = message_next(checkpointing);
         if (!message)
             return false;
+        if (MUTANT(CHECKPOINT_OMITS_LEASED) && message->shares->place == QUEUE_LEASED)
+            continue;
         *status = message_add(role, message);
         if (*status != STATUS_OK)
             return false;

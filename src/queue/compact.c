@@ -1,4 +1,5 @@
 /* Nearly empty segments: what lives in them is copied to our own log, so that they can be used again. */
+#include "base/mutant.h"
 #include "queue/entry.h"
 #include "queue/role_priv.h"
 #include "spool/move.h"
@@ -99,6 +100,10 @@ static void on_step(struct loop_task *task)
         struct queue_message *message = queue_message_find(&role->queue, id);
         if (!message || message->segment->number != compaction->number || is_in_use(message))
             continue;
+        if (MUTANT(SURVIVOR_DROPPED)) {
+            queue_message_forget(&role->queue, message);
+            continue;
+        }
         enum status status = copy(compaction, message);
         compaction->busy = status == STATUS_OK;
         if (status == STATUS_FULL)

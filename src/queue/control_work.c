@@ -1,3 +1,4 @@
+#include "base/mutant.h"
 #include "queue/control_priv.h"
 #include "queue/recover.h"
 #include "queue/schedule.h"
@@ -168,7 +169,8 @@ static void entry_make(struct control_client *client, struct queue_message *mess
     struct queue_entry entry = { .kind = works[client->op].entry, .who = span_str(client->who),
                                  .why = span_str(client->why), .route = span_str(client->via),
                                  .count = chosen->n, .indexes = chosen->indexes };
-    queue_journal(queue, message->id, &entry);
+    if (!MUTANT(DELETE_NOT_WRITTEN) || client->op != CONTROL_DELETE)
+        queue_journal(queue, message->id, &entry);
     if (client->op == CONTROL_DELETE)
         queue->counts.deleted += chosen->n;
     if (client->op == CONTROL_HOLD)

@@ -1,5 +1,6 @@
 /* The processes that deliver: descriptors for what they read, leases and questions to them, outcomes from them. */
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "queue/role_priv.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ static void on_gather_end(struct loop_timer *timer)
 static void on_settle(struct loop_task *task)
 {
     struct queue_role *role = CONTAINER(task, struct queue_role, settle);
-    if (!spool_journal_is_written(role->journal))
+    if (!spool_journal_is_written(role->journal) && !MUTANT(CONFIRMED_BEFORE_WRITTEN))
         return;
     for (LIST_EACH(link, &role->deliveries)) {
         struct delivery *delivery = CONTAINER(link, struct delivery, link);

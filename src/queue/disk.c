@@ -1,5 +1,6 @@
 /* The spool as the queue's process uses it: opened, read at the start, its space given back. */
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "queue/recover.h"
 #include "queue/role_priv.h"
 #include <errno.h>
@@ -201,6 +202,8 @@ static enum status segment_scan(struct finding *finding, struct queue_log_segmen
 
 void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment)
 {
+    if (MUTANT(UNANNOUNCED_FORGOTTEN))
+        return;
     struct finding finding = { .role = role, .packed = BUF_EMPTY(PACKED_MAX) };
     enum status status = segment_scan(&finding, segment);
     if (finding.found || status != STATUS_OK)
@@ -400,7 +403,10 @@ static void give_back(struct queue_role *role, uint64_t number, bool is_body)
     *giving = (struct giving_back){ .sync = { .on_done = on_synced }, .role = role, .number = number,
                                     .is_body = is_body };
     list_add_last(&role->givings, &giving->link);
-    spool_journal_sync(role->journal, &giving->sync);
+    if (is_body ? MUTANT(BODY_REMOVED_EARLY) : MUTANT(SEGMENT_FREED_EARLY))
+        on_synced(&giving->sync);
+    else
+        spool_journal_sync(role->journal, &giving->sync);
 }
 
 void on_act_segment_empty(void *arg, struct queue_log_segment *segment)

@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "queue/schedule.h"
 #include <stdlib.h>
 
@@ -377,6 +378,8 @@ static enum status recipients_add(struct queue *queue, struct queue_message *mes
         struct writer_recipient recipient;
         if (!writer_recipient_get(&reader, &recipient))
             return STATUS_DAMAGED;
+        if (MUTANT(RECIPIENT_FORGOTTEN) && i > 0 && i + 1 == arrival->recipient_count)
+            break;
         enum status status = recipient_add(queue, message, &recipient, i);
         if (status != STATUS_OK)
             return status;

@@ -1,3 +1,4 @@
+#include "base/mutant.h"
 #include "queue/lease.h"
 #include "queue/schedule.h"
 #include "queue/settle_priv.h"
@@ -99,6 +100,8 @@ static bool share_report_class(struct queue *queue, struct queue_lease *lease, s
                                      .words = queue_reason_words(part->last) };
         settle_journal(queue, part, NULL, 0, &entry);
     }
+    if (MUTANT(BOUNCE_CLOSED_EARLY) && which == FAILS)
+        settle_journal_ended(queue, part, NULL, 0, QUEUE_ENDED_FAILED);
     settle_report_add(queue, *report, part);
     return part == share;
 }

@@ -1,4 +1,5 @@
 #include "queue/queue.h"
+#include "base/mutant.h"
 #include "queue/lease.h"
 #include "queue/schedule.h"
 #include "queue/settle.h"
@@ -54,7 +55,7 @@ static void delivery_drop(struct queue *queue, unsigned delivery)
     gone->credit = 0;
     gone->here = false;
     deliveries_count(queue);
-    for (struct list *link; (link = list_first(&gone->leases));)
+    for (struct list *link; !MUTANT(LEASE_NEVER_BACK) && (link = list_first(&gone->leases));)
         queue_lease_lost(queue, CONTAINER(link, struct queue_lease, link));
     queue_asks_lost(queue, delivery);
     uint64_t bit = UINT64_C(1) << delivery;

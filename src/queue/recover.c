@@ -1,5 +1,6 @@
 #include "queue/recover.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "base/order.h"
 #include "queue/checkpoint.h"
 #include "queue/retry.h"
@@ -89,7 +90,7 @@ static void defer_again(struct queue *queue, struct queue_share *share, const st
     queue_reason_unref(queue, share->last);
     share->last = queue_reason_keep(queue, queue_reason_ref(queue, &entry->words));
     share->tries = entry->tries;
-    share->retry_ms = entry->retry_ms;
+    share->retry_ms = MUTANT(RETRY_TIME_LOST) ? INT64_MAX / 2 : entry->retry_ms;
 }
 
 static void reroute(struct queue *queue, struct queue_share *share, struct span route)
@@ -127,7 +128,8 @@ static bool share_apply(struct queue *queue, struct queue_share *share, const st
         share->last = queue_reason_ref(queue, &entry->words);
         break;
     case QUEUE_ENTRY_HELD:
-        hold(queue, share, entry);
+        if (!MUTANT(HOLD_FORGOTTEN) || !queue->recovering)
+            hold(queue, share, entry);
         break;
     case QUEUE_ENTRY_RELEASED:
         queue_share_release(queue, share);

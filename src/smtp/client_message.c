@@ -1,4 +1,5 @@
 /* One message: MAIL, RCPT, DATA or BDAT, and the word about each recipient. */
+#include "base/mutant.h"
 #include "smtp/client_priv.h"
 #include <inttypes.h>
 
@@ -48,6 +49,8 @@ void client_message_abandon(struct smtp_client *client, bool is_elsewhere)
         .text = span_of(failure->text, failure->text_n),
         .is_elsewhere = is_elsewhere,
     };
+    if (MUTANT(SETTLED_BEFORE_250) && client->open)
+        result.result = SMTP_DELIVERED;
     result.enhanced.class = 4; /* nothing that ends a session in the middle is the last word about a recipient */
     settle_rest(client, &result);
     client->message = NULL;

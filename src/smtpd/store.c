@@ -1,4 +1,5 @@
 #include "smtpd/store.h"
+#include "base/mutant.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -97,7 +98,7 @@ static bool take_welcome(struct store *store, struct span body)
     if (!queue_welcome_get(body, &welcome) || store->welcome)
         return false;
     store->ids.writer = welcome.writer;
-    store->ids.last = MAX(store->ids.last, welcome.id_floor);
+    store->ids.last = MUTANT(IDS_REUSED) ? 0 : MAX(store->ids.last, welcome.id_floor);
     store->welcome = store->accepting = true;
     begin_if_ready(store);
     return true;

@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "spool/writer_priv.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static void run(struct work *work)
     if (body->status != STATUS_OK)
         return;
     if (body->chunk.n == 0) {
-        body->status = spool_fdatasync(ops, body->fd);
+        body->status = MUTANT(BODY_NOT_SYNCED) ? STATUS_OK : spool_fdatasync(ops, body->fd);
         return;
     }
     body->status = spool_pwrite_all(ops, body->fd, body->chunk.p, body->chunk.n, body->ref.octets);

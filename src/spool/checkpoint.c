@@ -4,6 +4,7 @@
  * reads the checkpoint and then the journal from there.
  */
 #include "spool/journal_priv.h"
+#include "base/mutant.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -130,9 +131,10 @@ static void run_end(struct job *job)
     int dir = spool_store_dir(journal->store);
     if (checkpoint->status == STATUS_OK)
         checkpoint->status = spool_segment_write(ops, checkpoint->fd, &checkpoint->segment);
-    if (checkpoint->status == STATUS_OK)
+    bool named = MUTANT(CHECKPOINT_NAMED_EARLY) && ops->renameat(ops, dir, CHECKPOINT_NEW, CHECKPOINT_NAME) == 0;
+    if (checkpoint->status == STATUS_OK && !MUTANT(CHECKPOINT_NOT_SYNCED))
         checkpoint->status = spool_fsync(ops, checkpoint->fd);
-    if (checkpoint->status == STATUS_OK && ops->renameat(ops, dir, CHECKPOINT_NEW, CHECKPOINT_NAME) < 0)
+    if (checkpoint->status == STATUS_OK && !named && ops->renameat(ops, dir, CHECKPOINT_NEW, CHECKPOINT_NAME) < 0)
         checkpoint->status = STATUS_IO;
     if (checkpoint->status == STATUS_OK)
         checkpoint->status = spool_fsync(ops, dir);
@@ -199,6 +201,8 @@ void checkpoint_moved(struct spool_journal *journal)
     if (!checkpoint->active || checkpoint->segment.sequence != 0)
         return;
     checkpoint->segment.sequence = journal->segment.sequence;
+    if (MUTANT(JOURNAL_FREED_EARLY))
+        journal_release_before(journal, journal->segment.sequence);
     go_on(journal);
 }
 

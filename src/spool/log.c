@@ -1,4 +1,5 @@
 #include "spool/log.h"
+#include "base/mutant.h"
 #include <stdlib.h>
 
 static const uint8_t zeros[SPOOL_BLOCK];
@@ -149,7 +150,7 @@ enum status spool_log_commit(struct spool_log *log, struct spool_append *first)
         head += SPOOL_HEADER_OCTETS;
     }
     status = spool_pwritev_all(log->ops, log->fd, log->pieces, log->piece_count, log->at);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !MUTANT(REPLY_BEFORE_SYNC))
         status = spool_fdatasync(log->ops, log->fd);
     if (status != STATUS_OK)
         return status;

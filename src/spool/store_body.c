@@ -1,5 +1,6 @@
 /* Body files: made ahead, handed out empty, removed when no message names them any more. */
 #include "spool/store_priv.h"
+#include "base/mutant.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,7 +43,7 @@ static void run_make(struct job *job)
                            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (self->fd < 0)
         self->status = errno == ENOSPC || errno == EDQUOT ? STATUS_FULL : STATUS_IO;
-    else
+    else if (!MUTANT(BODY_NAME_NOT_SYNCED))
         self->status = spool_fsync(ops, self->store->bodies_dir);
 }
 

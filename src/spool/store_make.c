@@ -1,5 +1,6 @@
 /* The slow work on segments: filling new ones with zeros, making used ones empty. */
 #include "spool/store_priv.h"
+#include "base/mutant.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,7 +65,7 @@ static void run_make(struct job *job)
     ops->close(ops, fd);
     if (self->status == STATUS_OK && ops->renameat(ops, store->segments_dir, making, name) < 0)
         self->status = STATUS_IO;
-    if (self->status == STATUS_OK)
+    if (self->status == STATUS_OK && !MUTANT(SEGMENT_NAME_NOT_SYNCED))
         self->status = spool_fsync(ops, store->segments_dir);
     if (self->status != STATUS_OK)
         ops->unlinkat(ops, store->segments_dir, making);
@@ -85,7 +86,7 @@ static void run_empty(struct job *job)
     /* Also before it is removed: else a crash could bring the name back with all that was in it. */
     make_void(&self->segment);
     self->status = spool_segment_write(ops, fd, &self->segment);
-    if (self->status == STATUS_OK)
+    if (self->status == STATUS_OK && !MUTANT(EMPTY_MARK_NOT_SYNCED))
         self->status = spool_fdatasync(ops, fd);
     ops->close(ops, fd);
     if (self->status == STATUS_OK && self->remove && ops->unlinkat(ops, store->segments_dir, name) < 0)
