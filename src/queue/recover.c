@@ -342,11 +342,19 @@ static void share_last_chance(struct queue_share *share)
     share->retry_ms = 0;
 }
 
+/* The clock was set back: nobody meant to wait longer than we ever do. */
+static void share_not_too_late(const struct queue *queue, struct queue_share *share)
+{
+    int64_t longest_ms = queue->settings->longest_retry_ms / 100 * (100 + queue->settings->jitter);
+    share->retry_ms = MIN(share->retry_ms, queue->now_ms + longest_ms);
+}
+
 static void message_resume(struct queue *queue, struct queue_message *message)
 {
     bool is_late = queue->now_ms >= queue_expires_ms(queue->settings, message->id);
     for (struct queue_share *next, *share = message->shares; share; share = next) {
         next = share->next;
+        share_not_too_late(queue, share);
         if (is_late)
             share_last_chance(share);
         if (share->flags & (QUEUE_SHARE_DELIVERED | QUEUE_SHARE_RELAYED)) {

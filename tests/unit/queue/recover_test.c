@@ -377,6 +377,27 @@ static void test_late_mail_has_a_last_attempt(void **state)
     play_free(play);
 }
 
+/* What waits was told a time by a clock that has been set back since. */
+static void test_a_clock_set_back(void **state)
+{
+    static const char *const one[] = { "0a@x.example", NULL };
+    struct disk disk = { 0 };
+    struct play *play = play_new();
+    play->now += 30 * TIME_DAY_MS;
+    play_delivery(play, 0, 100);
+    disk_arrive(&disk, play, "anna", "anna@example.org", one);
+    play_resolve_all(play, NULL);
+    play_outcome(play, &play->grants[0], OUTCOME_DEFERRED, TROUBLE_NONE, 450, "later");
+    play->now -= 30 * TIME_DAY_MS;
+    struct play *after = restart(&disk, play, 0, play->record_count, NULL);
+    play_delivery(after, 0, 100);
+    play_until(after, after->now + after->queue.settings->longest_retry_ms * 2);
+    play_resolve_all(after, NULL);
+    assert_int_equal(after->grant_count, 1);
+    play_free(after);
+    play_free(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,7 +408,7 @@ int main(void)
         cmocka_unit_test(test_checkpoints_stand_for_the_journal),
         cmocka_unit_test(test_a_moved_record_is_found_where_it_is),
         cmocka_unit_test(test_ids_of_each_writer), cmocka_unit_test(test_garbage_in_the_journal),
-        cmocka_unit_test(test_late_mail_has_a_last_attempt),
+        cmocka_unit_test(test_late_mail_has_a_last_attempt), cmocka_unit_test(test_a_clock_set_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
