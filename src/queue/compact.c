@@ -121,7 +121,7 @@ static struct queue_log_segment *emptiest(struct queue_role *role)
     uint64_t percent = (uint64_t)role->queue.settings->compact;
     for (MAP_EACH(node, &role->queue.segments)) {
         struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
-        if (segment->sealed && segment->living && segment->living_octets * 100 <= segment->size * percent &&
+        if (segment->sealed && !segment->unread && segment->living && segment->living_octets * 100 <= segment->size * percent &&
             (!best || segment->living_octets < best->living_octets))
             best = segment;
     }

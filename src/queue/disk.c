@@ -200,8 +200,19 @@ static enum status segment_scan(struct finding *finding, struct queue_log_segmen
     return finding->status != STATUS_OK ? finding->status : status;
 }
 
-void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment)
+/* What lies in the part that could not be read is neither known nor lost. Nothing else may be written over it. */
+static void leave_unread(struct queue_role *role, struct queue_log_segment *segment)
 {
+    segment->unread = true;
+    log_error(role_log(role), "segment-unread", LOG_INT("segment", segment->number), LOG_STR("what",
+              "the disk does not give all of it; the rest is read when the queue starts next, and some of it may arrive twice"));
+}
+
+/* What was not read at the start must wait for the next one: the journal's word about it has been forgotten since. */
+void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment, bool last)
+{
+    if (segment->unread)
+        return;
     if (MUTANT(UNANNOUNCED_FORGOTTEN))
         return;
     struct finding finding = { .role = role, .packed = BUF_EMPTY(PACKED_MAX) };
@@ -209,6 +220,8 @@ void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment)
     if (finding.found || status != STATUS_OK)
         log_info(role_log(role), "found-unannounced", LOG_INT("segment", segment->number),
                  LOG_INT("messages", finding.found));
+    if (last && status != STATUS_OK)
+        leave_unread(role, segment);
     buf_done(&finding.packed);
 }
 
@@ -223,6 +236,8 @@ static enum status scan_all(struct queue_role *role, struct queue_recovery *reco
         enum status status = segment_scan(&finding, segment);
         if (status == STATUS_MEMORY)
             worst = status;
+        else if (status != STATUS_OK)
+            leave_unread(role, segment);
     }
     buf_done(&finding.packed);
     return worst;

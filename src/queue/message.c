@@ -49,7 +49,7 @@ void queue_segment_forget(struct queue *queue, struct queue_log_segment *segment
 
 static void tell_if_empty(struct queue *queue, struct queue_log_segment *segment)
 {
-    if (segment->living || !segment->sealed || segment->empty_told || queue->recovering)
+    if (segment->living || !segment->sealed || segment->unread || segment->empty_told || queue->recovering)
         return;
     segment->empty_told = true;
     queue->acts->segment_empty(queue->arg, segment);

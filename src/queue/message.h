@@ -87,6 +87,7 @@ struct queue_log_segment {
     int writer;                     /* who appends to it; -1: nobody */
     bool sealed;                    /* nobody will append to it again */
     bool old;                       /* from before our start */
+    bool unread;                    /* the disk would not give all of it: it stays as it is until the next start */
     bool moving;                    /* its survivors are being copied */
     bool empty_told;                /* the owner of the disk knows that it may be reused */
     uint64_t sent_to;               /* delivery processes that have its descriptor, one bit each */

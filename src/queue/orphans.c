@@ -70,7 +70,7 @@ void orphans_check(struct queue_role *role)
         return;
     for (MAP_EACH(node, &role->queue.segments)) {
         const struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
-        if (segment->old && !segment->sealed)
+        if (segment->old && (!segment->sealed || segment->unread))
             return;
     }
     for (size_t i = 0; i < role->orphan_count; i++)

@@ -104,8 +104,8 @@ void on_act_segment_empty(void *arg, struct queue_log_segment *segment);
 void on_act_body_unused(void *arg, uint64_t body);
 /* What a record in a segment says, as an arrival. `packed` keeps the recipients. DAMAGED; MEMORY. */
 MUST_CHECK enum status disk_arrival(const struct spool_found *found, struct buf *packed, struct queue_arrival *ret);
-/* Takes over the records of a segment that were synced but not announced. */
-void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment);
+/* Takes over the records of a segment that were synced but not announced. `last`: nobody will look again in this life. */
+void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment, bool last);
 /* Reads the message's record. `buf` holds it. NOT_FOUND, DAMAGED, IO, MEMORY. `ret_fd`: the segment's, the caller's. */
 MUST_CHECK enum status disk_read(struct queue_role *role, const struct queue_message *message, struct buf *buf,
                                  struct spool_message *ret, int *ret_fd);

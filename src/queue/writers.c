@@ -33,7 +33,7 @@ static void segments_catch_up(struct queue_role *role, int id, bool seal)
         struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
         if (segment->writer != id || segment->sealed)
             continue;
-        disk_catch_up(role, segment);
+        disk_catch_up(role, segment, seal);
         if (seal)
             queue_segment_sealed(&role->queue, segment);
     }
@@ -327,7 +327,7 @@ static void retire_beyond(struct queue_role *role, uint32_t count)
         struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
         if (segment->sealed || segment->writer <= (int)count)
             continue;
-        disk_catch_up(role, segment);
+        disk_catch_up(role, segment, true);
         queue_segment_sealed(&role->queue, segment);
     }
 }

@@ -74,14 +74,14 @@ static void report_segment(struct spool_store *store, const char *name, const ch
     store_report(store, path, what);
 }
 
-/* What one segment file says of itself. DAMAGED: it is not to be used, ever. */
+/* What one segment file says of itself. DAMAGED: it is not to be used, ever. IO: the system would not let us look. */
 static enum status look_at(struct spool_store *store, const char *name, uint32_t number, struct spool_segment *ret)
 {
     const struct spool_ops *ops = store->ops;
     struct stat st;
     int fd = ops->openat(ops, store->segments_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0)
-        return STATUS_DAMAGED;
+        return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM ? STATUS_IO : STATUS_DAMAGED;
     enum status status = STATUS_DAMAGED;
     if (ops->fstat(ops, fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
         status = spool_segment_read(ops, fd, ret);
@@ -91,7 +91,16 @@ static enum status look_at(struct spool_store *store, const char *name, uint32_t
     if (status == STATUS_OK && ret->use == SPOOL_EMPTY)
         status = spool_fdatasync(ops, fd);
     ops->close(ops, fd);
-    return status == STATUS_IO ? STATUS_DAMAGED : status;
+    return status;
+}
+
+/* To start without it would be to forget what is in it. */
+static void report_unread(struct spool_store *store, const char *name)
+{
+    char what[256];
+    snprintf(what, sizeof what, "cannot be read (%s); no start without it, for it may hold mail: move it away to start all "
+             "the same", strerror(errno));
+    report_segment(store, name, what);
 }
 
 static bool each_segment(void *arg, const char *name)
@@ -115,7 +124,9 @@ static bool each_segment(void *arg, const char *name)
         report_segment(store, name, "its description is unreadable, or it is not our file; left alone");
         return true;
     }
-    if (status == STATUS_OK)
+    if (status == STATUS_IO)
+        report_unread(store, name);
+    else if (status == STATUS_OK)
         status = store_add(store, &segment, segment.use == SPOOL_EMPTY ? ENTRY_READY : ENTRY_USED, &entry);
     else
         report_segment(store, name, "written by a newer version of goniec; start that version, or let it empty its queue");

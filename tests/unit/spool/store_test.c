@@ -137,6 +137,42 @@ static void released_segments_begin_a_new_life(void **state)
     scene_free(scene);
 }
 
+static int fails_with; /* the next segment that is opened */
+static int (*openat_before)(const struct spool_ops *, int, const char *, int, mode_t);
+
+static int openat_fails(const struct spool_ops *ops, int dir, const char *name, int flags, mode_t mode)
+{
+    if (!fails_with || !strstr(name, ".seg"))
+        return openat_before(ops, dir, name, flags, mode);
+    errno = fails_with;
+    fails_with = 0;
+    return -1;
+}
+
+/* What is in a segment must not be forgotten because the system could not open it just then. */
+static void no_start_without_a_segment(void **state)
+{
+    struct scene *scene = scene_new();
+    spool_store_start(scene->store);
+    turns(scene);
+    spool_store_free(scene->store);
+    scene->store = NULL;
+    openat_before = scene->disk->ops.openat;
+    scene->disk->ops.openat = openat_fails;
+    static const int errors[] = { EMFILE, EIO };
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        scene->reports = 0;
+        fails_with = errors[i];
+        assert_int_equal(open_store(scene), STATUS_IO);
+        assert_int_equal(scene->reports, 1);
+        assert_non_null(strstr(scene->last, "cannot be read"));
+    }
+    fails_with = ELOOP; /* somebody put a link there */
+    assert_int_equal(open_store(scene), STATUS_OK);
+    assert_non_null(strstr(scene->last, "left alone"));
+    scene_free(scene);
+}
+
 static void low_disk_and_back(void **state)
 {
     struct scene *scene = scene_new();
@@ -308,7 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_ahead_and_hands_out),
         cmocka_unit_test(released_segments_begin_a_new_life),
-        cmocka_unit_test(low_disk_and_back),
+        cmocka_unit_test(no_start_without_a_segment), cmocka_unit_test(low_disk_and_back),
         cmocka_unit_test(the_last_segment_is_the_journals),
         cmocka_unit_test(a_full_disk_leaves_nothing_half_made),
         cmocka_unit_test(foreign_files_are_reported_and_left),
