@@ -64,18 +64,27 @@ static void print_head(void)
         fprintf(stderr, "%d %s/%s ", fiber->process->pid, fiber->process->name, fiber->name);
 }
 
-void kernel_trace(const char *format, ...)
+void call_note(const char *text)
 {
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    hash_text(text);
     if (!kernel.options.trace)
         return;
     print_head();
-    fprintf(stderr, "-- %s\n", text);
+    fprintf(stderr, ".. %s\n", text);
+}
+
+/* The hash takes what was said, not to whom: the calls around it tell the rest. */
+void kernel_trace(const char *format, ...)
+{
+    va_list args;
+    hash_text(format);
+    if (!kernel.options.trace)
+        return;
+    print_head();
+    fputs("-- ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
 }
 
 ssize_t call_end(const char *name, int64_t a, int64_t b, int64_t c, ssize_t ret)

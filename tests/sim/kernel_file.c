@@ -76,6 +76,7 @@ static int file_open(int folder, const char *path, int flags, mode_t mode)
         call_begin_disk("openat");
     else
         call_begin("openat");
+    call_note(path);
     struct inode *inode = find_or_make(folder, path, flags, mode, &wrong);
     if (call_dies())
         call_die();
@@ -275,6 +276,7 @@ int __wrap_unlinkat(int folder, const char *path, int flags)
     struct inode *inode = find(folder, path, &parent, &last);
     if (!inode || inode->kind == INODE_FOLDER)
         return (int)call_error("unlinkat", folder, flags, 0, inode ? EISDIR : errno);
+    call_note(path);
     name_set(parent, last, NULL);
     if (call_dies())
         call_die();
@@ -296,6 +298,7 @@ int __wrap_renameat(int from, const char *old, int to, const char *new)
     find(to, new, &new_parent, &new_last);
     if (!new_parent)
         return (int)call_error("renameat", from, to, 0, ENOENT);
+    call_note(new);
     name_move(old_parent, old_last, new_parent, new_last);
     if (call_dies())
         call_die();

@@ -185,6 +185,8 @@ bool call_dies(void);
 __attribute__((noreturn)) void call_die(void);
 /* Behind it: into the hash and the trace. Keeps errno. */
 ssize_t call_end(const char *name, int64_t a, int64_t b, int64_t c, ssize_t ret);
+/* For the trace alone: a name that goes with the call. */
+void call_note(const char *text);
 static inline ssize_t call_error(const char *name, int64_t a, int64_t b, int64_t c, int error)
 {
     errno = error;
