@@ -8,12 +8,16 @@
 #   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
 #   make agree      goniec's load generator and receiver beside Postfix's own
 #   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed)
-#   make fuzz       every fuzzer for SECONDS=30
+#   make fuzz       every fuzzer, which share MINUTES=20 (or SECONDS= for each; TARGETS= of them)
+#   make fuzz-afl   the same under AFL++, SECONDS=30 for each
+#   make fuzz-coverage   which lines the fuzzers' kept corpora reach
+#   make fuzz-keep  what make fuzz has found becomes part of the kept corpora, as little of it as does the same
+#   make lint       what gcc's analyzer, cppcheck and clang-tidy say of src: nothing
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make clean
 
 PREFIX ?= /usr/local
-SECONDS ?= 30
+MINUTES ?= 20
 ROUNDS ?= 100
 FROM ?= 1
 BUILD := build/release
@@ -21,7 +25,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale agree crash fuzz install clean
+.PHONY: all run test count bench scale agree crash fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -66,7 +70,23 @@ crash:
 
 fuzz:
 	packaging/packages.sh fuzz
-	scripts/fuzz $(SECONDS)
+	scripts/fuzz $(if $(SECONDS),each $(SECONDS),all $(MINUTES)) $(TARGETS)
+
+fuzz-afl:
+	packaging/packages.sh afl
+	scripts/fuzz-afl $(if $(SECONDS),$(SECONDS),30) $(TARGETS)
+
+fuzz-coverage:
+	packaging/packages.sh fuzz
+	scripts/fuzz-coverage --files
+
+fuzz-keep:
+	packaging/packages.sh fuzz
+	scripts/fuzz keep $(TARGETS)
+
+lint:
+	packaging/packages.sh lint
+	scripts/lint
 
 install: $(BUILD)/build.ninja
 	meson configure $(BUILD) $(PLACES)

@@ -2,7 +2,7 @@
 # Sees to the Debian packages that a make target needs: as root it installs the missing ones and says so, as anybody
 # else it prints the exact command and ends with 1.
 #
-#   packages.sh build|test|run|count|bench|fuzz
+#   packages.sh build|test|run|count|bench|fuzz|afl|lint
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-dev libsqlite3-dev libfyaml-dev
@@ -20,8 +20,10 @@ case "${1:-build}" in
   test)  wanted="$build $test $servers" ;;
   count) wanted="$build $count" ;;
   bench) wanted="$build postfix strace" ;;
-  fuzz)  wanted="$build libcmocka-dev clang" ;;
-  *)     echo "usage: $0 build|test|run|count|bench|fuzz" >&2; exit 2 ;;
+  fuzz)  wanted="$build libcmocka-dev clang llvm" ;;
+  afl)   wanted="$build libcmocka-dev clang afl++" ;;
+  lint)  wanted="$build clang clang-tidy cppcheck git" ;;
+  *)     echo "usage: $0 build|test|run|count|bench|fuzz|afl|lint" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
