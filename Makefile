@@ -7,6 +7,7 @@
 #   make bench      goniec beside Postfix on this machine
 #   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
 #   make agree      goniec's load generator and receiver beside Postfix's own
+#   make attack     an honest client before and during ten kinds of attack
 #   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed)
 #   make fuzz       every fuzzer, which share MINUTES=20 (or SECONDS= for each; TARGETS= of them)
 #   make fuzz-afl   the same under AFL++, SECONDS=30 for each
@@ -25,7 +26,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale agree crash fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
+.PHONY: all run test count bench scale agree attack crash fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -57,6 +58,11 @@ scale:
 	packaging/packages.sh bench
 	$(MAKE) --no-print-directory all
 	/usr/bin/python3 bench/scale.py --cases $(CASES)
+
+attack:
+	packaging/packages.sh bench
+	$(MAKE) --no-print-directory all
+	/usr/bin/python3 bench/attack.py
 
 agree:
 	packaging/packages.sh bench

@@ -12,7 +12,7 @@ static void fill_settings(struct session *session)
         .times = { .greeting_ms = from->greeting_ms, .ehlo_ms = from->ehlo_ms, .starttls_ms = from->starttls_ms,
                    .auth_ms = from->auth_ms, .rset_ms = from->rset_ms, .mail_ms = from->mail_ms,
                    .rcpt_ms = from->rcpt_ms, .data_ms = from->data_ms, .block_ms = from->block_ms,
-                   .dot_ms = from->dot_ms, .quit_ms = 5000 },
+                   .dot_ms = from->dot_ms, .quit_ms = 5000, .message_ms = from->message_ms },
         .username = span_str(session->user),
         .password = span_str(session->password),
         .tls = session->target.tls,

@@ -51,6 +51,9 @@ static const struct conf_directive rows[] = {
       "How long the server may take no octet of a message (RFC 5321 section 4.5.3.2.5)." },
     { "end-of-data", CONF_TIME_MS, AT(dot_ms), "10min", "1s", "1h",
       "Wait for the answer to the message's end (RFC 5321 section 4.5.3.2.6). Less than the server needs makes duplicates." },
+    { "transaction", CONF_TIME_MS, AT(message_ms), "2h", "1min", "1d",
+      "How long one message may take from MAIL until all of it is sent, though the server goes on a little again and again; "
+      "then it is tried elsewhere, or later." },
     { "rset", CONF_TIME_MS, AT(rset_ms), "30s", "1s", "1h", "Wait for the answer to RSET." },
     { 0 }
 };

@@ -22,7 +22,7 @@ struct delivery_settings {
     int tls;                  /* enum delivery_tls; towards MX hosts */
     struct span trust;
     bool pipelining, chunking, strict_8bit;
-    int64_t connect_ms, greeting_ms, ehlo_ms, starttls_ms, auth_ms, mail_ms, rcpt_ms, data_ms, block_ms, dot_ms, rset_ms;
+    int64_t connect_ms, greeting_ms, ehlo_ms, starttls_ms, auth_ms, mail_ms, rcpt_ms, data_ms, block_ms, dot_ms, rset_ms, message_ms;
 };
 
 struct delivery_route {

@@ -61,6 +61,11 @@ void client_arm(struct smtp_client *client)
     if (client->send == SMTP_SEND_NOTHING)
         memcpy(&wait, (const char *)times + states[client->state].timeout, sizeof wait);
     client->deadline_ms = client->now_ms + wait;
+    /* A server that makes a little progress again and again is not waited for without end. Once it has everything, it is:
+     * whoever does not wait sends twice. */
+    bool has_all = client->state == SMTP_CLIENT_DOT && client->send == SMTP_SEND_NOTHING;
+    if (client->message && !has_all)
+        client->deadline_ms = MIN(client->deadline_ms, client->message_due_ms);
 }
 
 void client_enter(struct smtp_client *client, enum smtp_client_state state)

@@ -31,6 +31,7 @@ enum smtp_client_tls { SMTP_TLS_NEVER, SMTP_TLS_MAY, SMTP_TLS_MUST };
 /* How long each answer is waited for (RFC 5321 section 4.5.3.2). */
 struct smtp_client_times {
     int64_t greeting_ms, ehlo_ms, starttls_ms, auth_ms, rset_ms, mail_ms, rcpt_ms, data_ms, block_ms, dot_ms, quit_ms;
+    int64_t message_ms; /* from MAIL until all of a message is sent, however it goes on; 0: any time */
 };
 
 /* Borrowed by the machine for as long as it lives. */
@@ -153,6 +154,7 @@ struct smtp_client {
 
     /* the rest is the machine's own */
     int64_t now_ms;
+    int64_t message_due_ms;       /* when the message has taken too long; INT64_MAX: never */
     bool is_early;                /* the body follows its recipients without waiting for their replies */
     bool is_grouped;              /* MAIL, RCPT and what begins the body left together */
     bool is_dirty;                /* the server may hold half a transaction: RSET first */

@@ -240,6 +240,7 @@ void smtp_client_send(struct smtp_client *client, struct smtp_client_message *me
 {
     client->now_ms = now_ms;
     client->message = message;
+    client->message_due_ms = client->settings->times.message_ms > 0 ? now_ms + client->settings->times.message_ms : INT64_MAX;
     client->accepted = client->open = 0;
     client->is_mail_refused = client->is_early = client->is_grouped = false;
     for (size_t i = 0; i < message->recipient_count; i++) {

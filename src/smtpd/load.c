@@ -51,16 +51,44 @@ void load_note_away(struct smtpd *smtpd, const char *client, enum refusal why)
         tell(smtpd);
 }
 
+static void tell_unsaid(struct smtpd *smtpd)
+{
+    struct load *load = &smtpd->load;
+    if (load->unsaid > 0)
+        log_warning(smtpd->log, "log-shortened", LOG_INT("lines", load->unsaid),
+                    LOG_STR("why", "too many refusals and failures of clients that have not logged in"));
+    load->lines = load->unsaid = 0;
+}
+
+static void on_minute(struct loop_timer *timer) { tell_unsaid(CONTAINER(timer, struct smtpd, load.minute)); }
+
+bool load_may_tell(const struct session *session)
+{
+    struct load *load = &session->smtpd->load;
+    if (session->account)
+        return true;
+    if (!loop_timer_runs(&load->minute))
+        loop_timer_set(&load->minute, TELL_EVERY_MS);
+    if (load->lines < LOAD_LINES)
+        load->lines++;
+    else
+        load->unsaid++;
+    return load->unsaid == 0;
+}
+
 void load_init(struct smtpd *smtpd)
 {
     list_init(&smtpd->load.shaking);
     loop_timer_init(smtpd->loop, &smtpd->load.tell, on_tell);
+    loop_timer_init(smtpd->loop, &smtpd->load.minute, on_minute);
 }
 
 void load_done(struct smtpd *smtpd)
 {
     tell(smtpd);
+    tell_unsaid(smtpd);
     loop_timer_stop(&smtpd->load.tell);
+    loop_timer_stop(&smtpd->load.minute);
 }
 
 /* -- room -- */

@@ -12,6 +12,8 @@ struct session;
 #define LOAD_SESSION_OCTETS (4u << 10)
 #define LOAD_TLS_OCTETS (20u << 10)
 
+#define LOAD_LINES 1000
+
 struct load {
     struct list shaking;          /* sessions in a TLS handshake, oldest first */
     unsigned shaking_count;
@@ -19,6 +21,8 @@ struct load {
     bool was_crowded;
     /* Those turned away since the last line of the log. */
     struct loop_timer tell;
+    struct loop_timer minute;     /* runs while lines are counted */
+    unsigned lines, unsaid;       /* in this minute, of strangers; those not written */
     uint64_t away;
     enum refusal away_why;
     char away_client[48];
@@ -31,6 +35,10 @@ void load_done(struct smtpd *smtpd); /* says what has not been said */
 void load_note_away(struct smtpd *smtpd, const char *client, enum refusal why);
 struct span load_refusal_text(enum refusal why);
 struct status_code load_refusal_status(enum refusal why);
+
+/* May what a stranger does get a line of its own in the log? Of these there are LOAD_LINES a minute at most; what was not
+ * said is summed up. Those who have logged in always may. */
+bool load_may_tell(const struct session *session);
 
 /* Is there room for one more session? NONE, FULL or MEMORY. */
 enum refusal load_may_enter(const struct smtpd *smtpd);

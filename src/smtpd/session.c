@@ -13,6 +13,8 @@ static const struct stream_events stream_events;
 void session_log_refused(struct session *session, const char *stage, struct span recipient, unsigned code, struct span text)
 {
     const struct transaction *transaction = session->transaction;
+    if (!load_may_tell(session))
+        return;
     log_info(session->smtpd->log, "refused", LOG_STR("at", stage), LOG_INT("code", code), LOG_SPAN("text", text),
              LOG_SPAN("from", transaction ? intake_sender_of(&transaction->intake) : SPAN_NONE), LOG_SPAN("to", recipient),
              LOG_STR("client", session->address), LOG_SPAN("account", session_account(session)));
@@ -137,9 +139,10 @@ static void hurry_timer(struct session *session)
 
 static void close_late(struct session *session, struct status_code status, const char *text)
 {
-    log_info(session->smtpd->log, "timed-out", LOG_STR("client", session->address),
-             LOG_STR("while", session->shaking ? "the TLS handshake" : smtp_server_phrase(&session->server)),
-             LOG_STR("why", text));
+    if (load_may_tell(session))
+        log_info(session->smtpd->log, "timed-out", LOG_STR("client", session->address),
+                 LOG_STR("while", session->shaking ? "the TLS handshake" : smtp_server_phrase(&session->server)),
+                 LOG_STR("why", text));
     tally_more(&session->smtpd->tally, TALLY_LATE, 1);
     if (session->greeted && !session->shaking) {
         smtp_server_shut(&session->server, status, span_str(text));
@@ -417,8 +420,9 @@ static void on_proxy(struct session *session, struct span input)
     if (status == STATUS_AGAIN)
         return;
     if (status != STATUS_OK) {
-        log_warning(session->smtpd->log, "proxy-refused", LOG_STR("client", session->address),
-                    LOG_STR("why", "no PROXY header from a listed proxy"));
+        if (load_may_tell(session))
+            log_warning(session->smtpd->log, "proxy-refused", LOG_STR("client", session->address),
+                        LOG_STR("why", "no PROXY header from a listed proxy"));
         hang_up(session, "no PROXY header");
         return;
     }
@@ -477,7 +481,7 @@ static void on_tls(void *arg, struct stream *stream)
 static void on_end(void *arg, struct stream *stream, enum status why)
 {
     struct session *session = arg;
-    if (why == STATUS_DENIED)
+    if (why == STATUS_DENIED && load_may_tell(session))
         log_info(session->smtpd->log, "tls-failed", LOG_STR("client", session->address),
                  LOG_STR("why", stream_tls_failure(stream)));
     bool owed = session->server.waiting != SMTP_EVENT_MORE || session->stalled;

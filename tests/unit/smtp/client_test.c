@@ -331,6 +331,47 @@ static void the_deadline_does_not_move_with_single_octets(void **state)
     smtp_client_done(&client);
 }
 
+/* A server that takes a little each time, or answers one recipient after the other, keeps us for so long and no longer; but
+ * what has been sent whole is waited for. */
+static void a_message_has_its_time(void **state)
+{
+    (void)state;
+    static const bool is_stalled[] = { true, false };
+    struct smtp_client_settings settings = plain;
+    settings.times.message_ms = 5000;
+    for (size_t i = 0; i < ARRAY_LEN(is_stalled); i++) {
+        struct played played = { .results = BUF_EMPTY(1 << 16), .step = 1000 };
+        struct smtp_client *client = &played.client;
+        struct smtp_client_recipient recipients[] = { { .address = SPAN("r0@b.org") } };
+        struct smtp_client_message message = { .sender = SPAN("a@a.org"), .octets = 1 << 20, .recipients = recipients,
+                                               .recipient_count = 1 };
+        smtp_client_init(client, &settings, false, on_result, &played, 0);
+        smtp_client_feed(client, SPAN("220 hi\r\n250 there\r\n"), 100);
+        smtp_client_send(client, &message, 100);
+        smtp_client_feed(client, SPAN("250 ok\r\n250 ok\r\n354 go\r\n"), 200);
+        assert_int_equal(client->send, SMTP_SEND_DOTTED);
+        for (int64_t now_ms = 300; now_ms < 5000; now_ms += 100) {
+            smtp_client_body_progress(client, now_ms);
+            smtp_client_tick(client, now_ms);
+            assert_int_equal(smtp_client_want(client), SMTP_WANT_REPLY);
+        }
+        if (is_stalled[i]) {
+            smtp_client_body_progress(client, 5099);
+            assert_int_equal(smtp_client_deadline(client), 5100);
+            smtp_client_tick(client, 5100);
+            assert_int_equal(client->failure.trouble, SMTP_TROUBLE_TIMEOUT);
+            assert_true(message.recipients[0].result == SMTP_DEFERRED);
+        } else {
+            smtp_client_body_sent(client, 5099);
+            assert_int_equal(smtp_client_deadline(client), 5099 + plain.times.dot_ms);
+            smtp_client_feed(client, SPAN("250 ok\r\n"), 5900);
+            assert_true(message.recipients[0].result == SMTP_DELIVERED);
+        }
+        buf_done(&played.results);
+        smtp_client_done(client);
+    }
+}
+
 static void an_address_cannot_become_a_command(void **state)
 {
     (void)state;
@@ -357,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_are_played),
         cmocka_unit_test(the_deadline_does_not_move_with_single_octets),
+        cmocka_unit_test(a_message_has_its_time),
         cmocka_unit_test(an_address_cannot_become_a_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* The process smtpd under people who mean it no good, or are only too many. */
-#include "smtpd/settings.h"
+#include "smtpd/session_priv.h"
 #include "smtpd_house.h"
 
 #define LOGIN "AUTH PLAIN AGFubmEAc2VjcmV0\r\n"
@@ -136,6 +136,27 @@ static void test_crowd(void **state)
     house_end(&house);
 }
 
+/* However many strangers are refused, the log does not grow with them; those we know are always told of. */
+static void test_log_of_strangers(void **state)
+{
+    static struct smtpd smtpd;
+    struct log log;
+    smtpd = (struct smtpd){ .loop = loop_new(), .log = &log };
+    log_init(&log, -1, "smtpd", LOG_INFO);
+    load_init(&smtpd);
+    struct session stranger = { .smtpd = &smtpd }, known = { .smtpd = &smtpd, .account = (char[]){ "anna" }, .account_n = 4 };
+    for (unsigned i = 0; i < 3 * LOAD_LINES; i++) {
+        assert_int_equal(load_may_tell(&stranger), i < LOAD_LINES);
+        assert_true(load_may_tell(&known));
+    }
+    assert_int_equal(smtpd.load.unsaid, 2 * LOAD_LINES);
+    load_done(&smtpd);
+    assert_true(load_may_tell(&stranger)); /* after it has been summed up */
+    load_done(&smtpd);
+    log_done(&log);
+    loop_free(smtpd.loop);
+}
+
 /* auto is a part of what the machine has; what is set is what holds. */
 static void test_memory_by_machine(void **state)
 {
@@ -163,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_handshakes_make_room),
         cmocka_unit_test(test_memory_for_sessions),
         cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_log_of_strangers),
         cmocka_unit_test(test_memory_by_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
