@@ -158,7 +158,7 @@ void stream_update_want(struct stream *stream)
 {
     bool read = stream->closing ? stream->lingering
                                 : !stream->paused && stream->kept.n < STREAM_INPUT_MAX && stream->out.n < STREAM_STALL;
-    if (stream->end != STATUS_OK || (stream->tls && stream->tls->held))
+    if (stream->end != STATUS_OK || (stream->held_back && !stream->closing))
         read = false;
     loop_fd_want(&stream->watch, (read ? LOOP_READ : 0u) | (stream->wait_drained ? LOOP_WRITE : 0u));
 }
@@ -276,7 +276,9 @@ static void on_ready(struct loop_fd *watch, unsigned ready)
             stream_push(stream, false);
             live = drained(stream) && stream_is_live(stream);
         }
-        if (live && !stream->paused && want_read && (ready & (LOOP_READ | LOOP_ERROR)))
+        bool held = stream->tls && stream->tls->held;
+        stream->held_back = held && (ready & LOOP_READ); /* no sooner: who says nothing costs no system call */
+        if (live && !held && !stream->paused && want_read && (ready & (LOOP_READ | LOOP_ERROR)))
             live = (stream->tls ? read_cipher(stream) : read_clear(stream)) && stream_is_live(stream);
         else if (live && (ready & LOOP_ERROR))
             stream_broke(stream, STATUS_IO, ECONNRESET);
@@ -295,6 +297,7 @@ static void on_task(struct loop_task *task)
     stream_hold(stream);
     bool live = !stream->closing;
     if (live && stream->tls && !stream->tls->held && (stream->early.n || stream->tls->wait)) {
+        stream->held_back = false;
         AUTO(buf_done) struct buf early = buf_take(&stream->early);
         live = stream_take_cipher(stream, buf_span(&early)) && stream_is_live(stream);
     }

@@ -25,6 +25,7 @@ struct stream {
     unsigned depth;     /* handlers of ours below us on the stack */
     enum status end;    /* why the end came; OK before that */
     bool showing, paused, show_again, told, wait_drained;
+    bool held_back;     /* more came while the handshake is held */
     bool closing, lingering, dead;
 };
 

@@ -1,8 +1,10 @@
 /* A hostile smtpd: any questions in any order. Frames in the sample: kind (1 octet), length (2, little-endian), body.
  *
- * Passwords are stored in a form that no password fits and that costs nothing, so whoever gets in has found a hole.
+ * Passwords are stored in a form that no password fits and that costs nothing, so whoever gets in has found a hole. So has
+ * who gets a signature of what is no TLS handshake: every question for one names a key that exists.
  */
 #include "directory/accounts.h"
+#include "directory/keys.h"
 #include "directory/service.h"
 #include <stdlib.h>
 #include <stdio.h>
@@ -14,12 +16,39 @@ static struct accounts *accounts;
 static struct loop *loop;
 static struct log log_nowhere;
 static struct directory_service *service;
+static unsigned char key_id[TLS_KEY_ID];
+static bool is_handshake; /* what was last wanted signed */
 static char path[] = "/tmp/goniec-fuzz-XXXXXX";
 
 static void require(bool holds)
 {
     if (!holds)
         abort();
+}
+
+static void hold_key(void)
+{
+    static struct supervisor_settings settings;
+    static const struct conf_tls tls;
+    struct buf certificate = BUF_EMPTY(10000), key = BUF_EMPTY(10000), why = BUF_EMPTY(1000);
+    require(tls_self_signed("mail.example", 1, &certificate, &key) == STATUS_OK);
+    settings.blobs[settings.blob_count++] = (struct supervisor_blob){ SPAN(CONF_SELF_SIGNED_KEY), buf_span(&key) };
+    struct key_set *set = key_set_new(&settings, &tls, &why);
+    require(set);
+    memcpy(key_id, tls_key_id(set->keys[0]), TLS_KEY_ID);
+    require(directory_service_set_keys(service, set) == STATUS_OK);
+    key_set_free(set);
+    buf_done(&certificate);
+    buf_done(&key);
+}
+
+/* Token and length stand before the key. */
+static void name_key(uint8_t *body, size_t n)
+{
+    struct ask_sign ask;
+    if (n >= 12 + TLS_KEY_ID)
+        memcpy(body + 12, key_id, TLS_KEY_ID);
+    is_handshake = ask_sign_get(span_of(body, n), &ask) && tls_content_check(ask.content, false) == STATUS_OK;
 }
 
 static void tidy(void)
@@ -48,6 +77,7 @@ static void begin(void)
     struct directory_limits limits = { .threads = 1, .waiting = 8, .remember_ms = 1000, .signers = 1 };
     service = directory_service_new(loop, &log_nowhere, path, &limits);
     require(loop && service);
+    hold_key();
     atexit(tidy);
 }
 
@@ -57,12 +87,17 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     struct tell_challenge challenge;
     struct tell_verdict verdict;
     struct tell_mechanisms mechanisms;
+    struct tell_signature signature;
     switch (kind) {
     case TELL_AUTH: require(tell_auth_get(body, &auth) && auth.result != AUTH_OK && span_is_ascii(auth.text)); break;
     case TELL_CHALLENGE: require(tell_challenge_get(body, &challenge)); break;
     case TELL_VERDICT:
         require(tell_verdict_get(body, &verdict) && span_is_ascii(verdict.text));
         require(span_find(verdict.text, '\n') == verdict.text.n && span_find(verdict.text, '\r') == verdict.text.n);
+        break;
+    case TELL_SIGNATURE:
+        require(tell_signature_get(body, &signature) && (signature.result == SIGN_OK) == (signature.signature.n > 0));
+        require(signature.result != SIGN_OK || is_handshake);
         break;
     default: require(kind == TELL_MECHANISMS && tell_mechanisms_get(body, &mechanisms));
     }
@@ -80,6 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t *exact = malloc(length ? length : 1); /* so that the sanitizer sees one octet too far */
         require(exact);
         memcpy(exact, data + 3, length);
+        if (kind == ASK_SIGN)
+            name_key(exact, length);
         enum status status = directory_peer_feed(peer, kind, span_of(exact, length));
         free(exact);
         if (status != STATUS_OK)
