@@ -136,6 +136,31 @@ int __wrap_getrlimit64(int what, struct rlimit *ret)
 int __wrap_setrlimit64(int what, const struct rlimit *limit);
 int __wrap_setrlimit64(int what, const struct rlimit *limit) { return 0; }
 
+/* Memory that processes share is refused: whoever would like to have some must do without. */
+int __wrap_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+int __wrap_ftruncate64(int fd, off_t octets);
+int __wrap_ftruncate64(int fd, off_t octets)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+void *__real_mmap64(void *at, size_t n, int rights, int flags, int fd, off_t from);
+void *__wrap_mmap64(void *at, size_t n, int rights, int flags, int fd, off_t from);
+void *__wrap_mmap64(void *at, size_t n, int rights, int flags, int fd, off_t from)
+{
+    if (!inside() || fd < 0)
+        return __real_mmap64(at, n, rights, flags, fd, from);
+    errno = ENODEV;
+    return (void *)-1;
+}
+
 /* -- files' owners and rights: everybody is root -- */
 
 mode_t __wrap_umask(mode_t mode);
