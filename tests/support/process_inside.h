@@ -21,6 +21,7 @@ static struct inside {
     struct loop *loop;       /* while the process runs */
     struct channel *supervisor;
     unsigned ready, failed;
+    char why[512];           /* what failed */
     void (*drive)(void);
 } inside;
 
@@ -53,7 +54,11 @@ static inline void inside_pass(int64_t ms)
 static void inside_on_order_answer(void *arg, struct channel *channel, struct channel_message *message)
 {
     inside.ready += message->kind == SUPERVISOR_READY;
-    inside.failed += message->kind == SUPERVISOR_FAILED;
+    struct supervisor_failed failed;
+    if (message->kind != SUPERVISOR_FAILED || !supervisor_failed_get(message->body, &failed))
+        return;
+    snprintf(inside.why, sizeof inside.why, "%.*s", SPAN_ARGS(failed.text)); /* for a debugger */
+    inside.failed++;
 }
 
 static void inside_on_gone(void *arg, struct channel *channel, enum status why) {}
