@@ -12,6 +12,7 @@
 
 #define JOURNAL_OCTETS (32u << 20)  /* after so much, and no less than the last checkpoint had: writing it costs as much; */
 #define JOURNAL_SHARE 2             /* small segments, small spool: after this part of a segment */
+#define JOURNAL_SEGMENTS 3          /* or when so many are in use: each start begins a new one, however little is in the others */
 #define SCAN_OCTETS (512u << 20)    /* after so much of messages that a start would look through, or so many segments, */
 #define SCAN_SEGMENTS 8
 #define SCAN_TIMES 4                /* and no less than so many times the last checkpoint */
@@ -28,7 +29,7 @@ struct checkpointing {
     uint32_t *known;                /* what the checkpoint says of them */
     size_t segment_at, segment_count; /* segment_at: the one at hand; its `reading` is the place in it */
     uint64_t messages;
-    int64_t not_before_ms, look_ms;
+    int64_t not_before_ms, look_ms, count_ms;
 };
 
 static void end(struct checkpointing *checkpointing)
@@ -190,6 +191,25 @@ static uint64_t scan_octets(const struct queue *queue)
     return octets;
 }
 
+static bool journal_count(void *arg, const struct spool_segment *segment)
+{
+    *(uint64_t *)arg += segment->use == SPOOL_JOURNAL;
+    return true;
+}
+
+static bool too_many_journals(struct checkpointing *checkpointing, int64_t now, uint64_t octets)
+{
+    struct queue_role *role = checkpointing->role;
+    uint64_t journals = 0;
+    if (now < checkpointing->count_ms)
+        return false;
+    spool_store_each(role->store, journal_count, &journals);
+    if (journals * (uint64_t)role_root(role)->common.spool.segment_octets <= octets)
+        return false;
+    checkpointing->count_ms = now + AGAIN_MS; /* those of before are released by and by */
+    return true;
+}
+
 static bool is_due(struct checkpointing *checkpointing)
 {
     struct queue_role *role = checkpointing->role;
@@ -203,6 +223,8 @@ static bool is_due(struct checkpointing *checkpointing)
     if (now < checkpointing->look_ms)
         return false;
     checkpointing->look_ms = now + LOOK_MS;
+    if (too_many_journals(checkpointing, now, MAX(JOURNAL_SEGMENTS * segment, last)))
+        return true;
     return scan_octets(&role->queue) >= MAX(MIN((uint64_t)SCAN_OCTETS, SCAN_SEGMENTS * segment), SCAN_TIMES * last);
 }
 
