@@ -288,13 +288,16 @@ enum status disk_recover(struct queue_role *role)
         status = scan_all(role, &recovery);
     if (status == STATUS_OK)
         status = orphans_find(role);
-    if (status == STATUS_OK)
-        spool_store_start(role->store);
+    if (status != STATUS_OK) {
+        queue_recover_give_up(&recovery); /* what was not read must not pass for what is not there */
+        return refused(role, "recovery", status);
+    }
+    spool_store_start(role->store);
     bodies_look(role, &recovery);
     memcpy(role->last_ids, recovery.last_ids, sizeof role->last_ids);
     queue_recover_end(&recovery, role_now(role));
     recovered(role, &recovery, began_us);
-    return status == STATUS_OK ? STATUS_OK : refused(role, "recovery", status);
+    return STATUS_OK;
 }
 
 /* -- our own log -- */

@@ -367,6 +367,13 @@ static void message_resume(struct queue *queue, struct queue_message *message)
     }
 }
 
+void queue_recover_give_up(struct queue_recovery *recovery)
+{
+    map_done(&recovery->fates);
+    slab_done(&recovery->fate_slab);
+    buf_done(&recovery->kept);
+}
+
 void queue_recover_end(struct queue_recovery *recovery, int64_t now_ms)
 {
     struct queue *queue = recovery->queue;
@@ -380,7 +387,5 @@ void queue_recover_end(struct queue_recovery *recovery, int64_t now_ms)
         if (segment->sealed)
             queue_segment_sealed(queue, segment);
     }
-    map_done(&recovery->fates);
-    slab_done(&recovery->fate_slab);
-    buf_done(&recovery->kept);
+    queue_recover_give_up(recovery);
 }

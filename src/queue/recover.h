@@ -29,6 +29,9 @@ MUST_CHECK enum status queue_recover_entry(struct queue_recovery *recovery, uint
 MUST_CHECK enum status queue_recover_found(struct queue_recovery *recovery, const struct queue_arrival *arrival);
 /* Everything waits, goes or stays held from now on. */
 void queue_recover_end(struct queue_recovery *recovery, int64_t now_ms);
+/* Instead, when not all could be read: frees what the recovery has. Segments that look empty may not be; nobody is told
+ * about any, and the queue is only good for queue_done(). */
+void queue_recover_give_up(struct queue_recovery *recovery);
 
 /* What an entry says is done to the message, live or recovering: parts of shares are cut out for it. Recipients that
  * are leased or being reported are left alone (their number comes back) unless recovering. */

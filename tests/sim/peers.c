@@ -15,6 +15,7 @@ struct peer {
     uint64_t connection;
     bool null_sender;
     int64_t end_ms;              /* when the end of data came */
+    bool was_late;               /* it was so strange in this transaction that its client may have gone */
     unsigned rcpt_count;
     char rcpts[WORLD_RECIPIENTS][80];
     char sender[80];
@@ -42,6 +43,7 @@ static bool survive(struct peer *peer, enum step step)
     switch (mood) {
     case MOOD_STALLS:
         kernel_sleep_ms(between(1000, 2 * PATIENCE_MS / 3));
+        peer->was_late = true;
         return percent(50);
     case MOOD_DROPS:
         return false;
@@ -50,6 +52,7 @@ static bool survive(struct peer *peer, enum step step)
         peer->talk.fd = -1;
         return false;
     case MOOD_GARBAGE:
+        peer->was_late = true;
         return talk_say(&peer->talk, "%s", percent(50) ? "\x80\xff\x01 what?\r\n" : "999 \r\n25\r\n\r\n") && step != AT_END;
     case MOOD_ENDLESS:
         for (int i = 0; i < 200; i++)
@@ -57,6 +60,7 @@ static bool survive(struct peer *peer, enum step step)
         return false;
     case MOOD_SLOW:
         kernel_sleep_ms(between(10, 20000));
+        peer->was_late |= step == AT_BODY;
         return true;
     default:
         return true;
@@ -147,14 +151,14 @@ static bool take_over(struct peer *peer)
 {
     struct mail_seen seen;
     bool unheard = mood_of(peer->host) >= MOOD_STALLS && one_in(3);
-    bool sent = talk_say(&peer->talk, "250 2.0.0 taken\r\n");
-    if (!sent)
+    enum delivered_how how = unheard || peer->was_late ? HOW_UNSURE : HOW_SURE;
+    if (!talk_say(&peer->talk, "250 2.0.0 taken\r\n"))
         return false;
     mail_look(buf_span(&peer->text), peer->null_sender, &seen);
     if (seen.is_report)
-        note_report(peer, &seen, unheard ? HOW_UNSURE : HOW_SURE);
+        note_report(peer, &seen, how);
     else
-        note_letter(peer, &seen, unheard ? HOW_UNSURE : HOW_SURE);
+        note_letter(peer, &seen, how);
     if (unheard) {
         talk_end(&peer->talk, true);
         peer->talk.fd = -1;
@@ -239,6 +243,7 @@ static bool on_mail(struct peer *peer)
 {
     struct span from = path_of(peer->talk.line);
     peer->null_sender = from.n == 0;
+    peer->was_late = false;
     peer->rcpt_count = 0;
     snprintf(peer->sender, sizeof peer->sender, "%.*s", SPAN_ARGS(from));
     buf_clear(&peer->text);

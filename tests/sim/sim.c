@@ -43,6 +43,14 @@ static void folders_make(void)
     kernel_disk_settle();
 }
 
+static void stop_well(const char *when)
+{
+    char why[600];
+    if (!house_stop(90000, why, sizeof why) || why[0])
+        kernel_fail("%s: %s", when, why);
+    verdict_spool(when);
+}
+
 static void trouble(void)
 {
     weather_start();
@@ -53,19 +61,16 @@ static void trouble(void)
     chaos_end();
     if (!house_wait_ready(120000))
         kernel_fail("not all processes are there, though nothing kept them from it");
+    if (story_count("segment-unread")) { /* as the log advises */
+        stop_well("at the stop for what could not be read");
+        house_start();
+        house_wait_ready(120000);
+    }
     for (int i = 0; i < 20 && world->clients_left && world->letter_count < world->plan.messages; i++)
         kernel_gate_wait(&world->all_sent, 10000);
     world->over = true;
     while (world->clients_left)
         kernel_gate_wait(&world->all_sent, 60000);
-}
-
-static void stop_well(const char *when)
-{
-    char why[600];
-    if (!house_stop(90000, why, sizeof why) || why[0])
-        kernel_fail("%s: %s", when, why);
-    verdict_spool(when);
 }
 
 /* Once more: what is over stays over, and its space is free. */

@@ -44,36 +44,42 @@ static bool queue_forgot(int64_t ms)
     return happened(POWER_CUT, 0, ms, end) || happened(KILLED_ALL, 0, ms, end) || happened(KILLED_QUEUE, 0, ms, end);
 }
 
+/* What was on its way when its sender died arrives a little later. */
+enum { ON_ITS_WAY_MS = 2000 };
+
 static bool outcome_forgot(const struct sent *sent)
 {
-    int64_t end = window_end(sent->ms);
-    return sent->how == HOW_UNSURE || happened(KILLED_DELIVERY, 0, sent->end_ms, end) ||
-           happened(KILLED_ALL, 0, sent->end_ms, end) || happened(POWER_CUT, 0, sent->end_ms, end) ||
-           happened(CONNECTION_CUT, sent->connection, sent->end_ms, sent->ms + slack_ms()) ||
-           happened(LEASES_UNTOLD, 0, sent->end_ms, INT64_MAX) || world->plan.memory;
+    int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = window_end(sent->ms);
+    return sent->how == HOW_UNSURE || happened(KILLED_DELIVERY, 0, from, end) || happened(KILLED_ALL, 0, from, end) ||
+           happened(POWER_CUT, 0, from, end) || happened(CONNECTION_CUT, sent->connection, from, sent->ms + slack_ms()) ||
+           happened(LEASES_UNTOLD, 0, from, INT64_MAX) || world->plan.memory;
 }
 
 /* A delivery process that dies alone leaves a queue that says so. */
 static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
 {
-    int64_t end = window_end(sent->ms);
-    if (sent->how == HOW_UNSURE || !happened(KILLED_DELIVERY, 0, sent->end_ms, end) ||
-        happened(KILLED_ALL, 0, sent->end_ms, until) || happened(POWER_CUT, 0, sent->end_ms, until) ||
-        happened(KILLED_QUEUE, 0, sent->end_ms - slack_ms(), until) || happened(CONNECTION_CUT, sent->connection, sent->end_ms, end))
+    int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = window_end(sent->ms);
+    if (sent->how == HOW_UNSURE || world->plan.memory || !happened(KILLED_DELIVERY, 0, from, end) ||
+        happened(KILLED_ALL, 0, from, until) || happened(POWER_CUT, 0, from, until) ||
+        happened(KILLED_QUEUE, 0, from - slack_ms(), until) || happened(CONNECTION_CUT, sent->connection, from, end))
         return true;
-    return happened(LEASE_LOST, id, sent->end_ms, until) || happened(LEASES_UNTOLD, 0, sent->end_ms, until);
+    return happened(LEASE_LOST, id, from, until) || happened(LEASES_UNTOLD, 0, from, until);
 }
 
+/* All but one of them need a reason. */
 static void check_twice(uint64_t id, const char *to, const struct sent *sent, unsigned count)
 {
-    for (unsigned i = 0; i + 1 < count && i + 1 < WORLD_SENDS; i++) {
+    const struct sent *sure = NULL;
+    count = MIN(count, (unsigned)WORLD_SENDS);
+    for (unsigned i = 0; i < count; i++) {
+        if (!outcome_forgot(&sent[i]) && sure)
+            kernel_fail("%s got it twice without a reason: at %lld ms and at %lld ms", to, (long long)sure->ms, (long long)sent[i].ms);
         if (!outcome_forgot(&sent[i]))
-            kernel_fail("%s got it twice without a reason: at %lld ms and at %lld ms", to, (long long)sent[i].ms,
-                        (long long)sent[i + 1].ms);
-        if (!log_says_so(id, &sent[i], sent[i + 1].ms + slack_ms()))
+            sure = &sent[i];
+        if (i + 1 < count && !log_says_so(id, &sent[i], sent[i + 1].ms + slack_ms()))
             kernel_fail("%s got it twice, and the log does not say why: at %lld ms and at %lld ms", to, (long long)sent[i].ms,
                         (long long)sent[i + 1].ms);
-        world->totals.twice++;
+        world->totals.twice += i > 0;
     }
 }
 
@@ -111,7 +117,8 @@ static void check_bounced(const struct letter *letter, const struct rcpt *rcpt)
     for (unsigned i = 0; i + 1 < rcpt->bounced && i + 1 < ARRAY_LEN(rcpt->bounced_ms); i++)
         if (!queue_forgot(rcpt->bounced_ms[i]) && !world->plan.memory)
             kernel_fail("the failure of letter %u for %s was told twice", letter->number, rcpt->address);
-    if (rcpt->bounced && !rcpt->expired && !rcpt->refused && !world->domains[rcpt->domain].gone && !letter->damaged)
+    bool known = letter->sender[0]; /* a server that refuses all reports does not say whom it meant */
+    if (rcpt->bounced && known && !rcpt->expired && !rcpt->refused && !world->domains[rcpt->domain].gone && !letter->damaged)
         kernel_fail("letter %u bounced for %s, whom nobody refused", letter->number, rcpt->address);
 }
 
@@ -246,6 +253,7 @@ void verdict_wait_until_empty(void)
 {
     struct operator_status status = { 0 };
     int64_t began_ms = kernel_now_ms(), step_ms = 1000, most_ms = world->plan.expire_ms + 2 * INT64_C(86400000);
+    most_ms += world->plan.clock ? 30 * INT64_C(86400000) : 0; /* a clock that was set back makes mail younger than it is */
     bool known = false;
     while (kernel_now_ms() - began_ms < most_ms) {
         known = operator_status(&status);
