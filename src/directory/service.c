@@ -9,6 +9,7 @@ static void on_turn_end(struct loop_task *task)
 {
     struct directory_service *service = CONTAINER(task, struct directory_service, turn_end);
     accounts_turn_end(service->accounts);
+    service->signed_in_turn = 0;
 }
 
 struct directory_service *directory_service_new(struct loop *loop, struct log *log, const char *path,

@@ -42,6 +42,7 @@ struct directory_service {
     struct keys keys;
     struct workers *signers;
     struct list signings;      /* struct signing: on their way through the threads */
+    unsigned signed_in_turn;   /* on the spot */
     uint64_t refused;          /* signatures, since that was last told */
     int64_t refused_ms;
 };

@@ -1,8 +1,9 @@
-/* Signatures of TLS handshakes. Quick ones are made on the spot, the others by threads. */
+/* Signatures of TLS handshakes. A few quick ones are made on the spot; slow ones, and the rest of a crowd, by threads. */
 #include "directory/service_priv.h"
 #include <stdlib.h>
 
 #define TELL_EVERY_MS TIME_SECOND_MS
+#define ON_THE_SPOT 8 /* in one turn: a quarter of a millisecond */
 
 /* One on its way through a thread. */
 struct signing {
@@ -108,13 +109,14 @@ enum status sign_start(struct directory_peer *peer, struct span body)
         tell(peer, ask.token, SIGN_UNKNOWN_KEY, SPAN_NONE);
         return STATUS_OK;
     }
-    if (!tls_key_is_quick(key)) {
+    if (!tls_key_is_quick(key) || service->signed_in_turn >= ON_THE_SPOT) {
         if (!begin(peer, &ask, key))
             tell(peer, ask.token, SIGN_BUSY, SPAN_NONE);
         return STATUS_OK;
     }
     unsigned char signature[TLS_SIGNATURE_MAX];
     size_t n = 0;
+    service->signed_in_turn++;
     enum status status = tls_key_sign(key, ask.scheme, ask.content, service->keys.only_tls13, signature, &n);
     answer(service, peer, ask.token, status, span_of(signature, n));
     return STATUS_OK;

@@ -189,6 +189,21 @@ static void test_old_keys_go(void **state)
     keys_done(&keys);
 }
 
+/* Signatures of many handshakes at once do not hold up the logins. */
+static void test_crowd(void **state)
+{
+    HOLD(CONF_TLS_1_2, EC);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        answers = 0;
+        for (uint64_t i = 0; i < 30; i++)
+            ask(i, EC, 0x0403, SPAN(CONTENT));
+        assert_int_equal(answers, 8);
+        wait_answers(30);
+        assert_int_equal(last.result, SIGN_OK);
+        loop_turn(loop, 0);
+    }
+}
+
 /* A smtpd that dies, and a service that ends, while threads sign. */
 static void test_gone_meanwhile(void **state)
 {
@@ -219,6 +234,6 @@ static void test_bad_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { CASE(test_signs_handshakes_only), CASE(test_settings_bind), CASE(test_reload),
-                                        CASE(test_old_keys_go), CASE(test_gone_meanwhile), CASE(test_bad_settings) };
+                                        CASE(test_old_keys_go), CASE(test_crowd), CASE(test_gone_meanwhile), CASE(test_bad_settings) };
     return cmocka_run_group_tests(tests, make_pems, free_pems);
 }
