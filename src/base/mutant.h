@@ -11,7 +11,7 @@
     /* the log of messages */                                                                                               \
     X(REPLY_BEFORE_SYNC, "reply-before-sync", "250 is said before the record is synced")                                    \
     X(SYNC_ERROR_IGNORED, "sync-error-ignored", "a sync that failed is taken for one that did not")                         \
-    X(FULL_ANSWERED_250, "full-answered-250", "250 is said though the disk was full")                                       \
+    X(REFUSAL_ANSWERED_250, "refusal-answered-250", "250 is said though the disk was full, or failed")                      \
     X(SEGMENT_NAME_NOT_SYNCED, "segment-name-not-synced", "the name of a new segment is not synced")                        \
     X(EMPTY_MARK_NOT_SYNCED, "empty-mark-not-synced", "a segment is used again before its EMPTY mark is synced")            \
     X(SEGMENT_FREED_EARLY, "segment-freed-early", "a segment is made EMPTY before the outcomes of its messages are synced") \

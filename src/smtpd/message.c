@@ -187,7 +187,7 @@ static void log_accepted(const struct transaction *transaction)
 static void answer(struct session *session, const struct transaction *transaction, enum status status)
 {
     char id[ID_TEXT_SIZE], text[64];
-    if (status == STATUS_OK || (MUTANT(FULL_ANSWERED_250) && status == STATUS_FULL)) {
+    if (status == STATUS_OK || (MUTANT(REFUSAL_ANSWERED_250) && status != STATUS_CLOSED)) {
         snprintf(text, sizeof text, "Ok: queued as %s", id_text(transaction->id, id));
         smtp_server_answer(&session->server, 250, STATUS_CODE(2, 0, 0), span_str(text));
     } else if (status == STATUS_TOO_LONG)
