@@ -9,6 +9,7 @@
 #   make agree      goniec's load generator and receiver beside Postfix's own
 #   make attack     an honest client before and during ten kinds of attack
 #   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed)
+#   make mutants    goniec with one mistake at a time, until the simulator sees it (SEEDS=100, FROM=1)
 #   make fuzz       every fuzzer, which share MINUTES=20 (or SECONDS= for each; TARGETS= of them)
 #   make fuzz-afl   the same under AFL++, SECONDS=30 for each
 #   make fuzz-coverage   which lines the fuzzers' kept corpora reach
@@ -26,7 +27,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale agree attack crash fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
+.PHONY: all run test count bench scale agree attack crash mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -73,6 +74,12 @@ crash:
 	packaging/packages.sh test
 	$(MAKE) --no-print-directory all
 	GONIEC_BUILD=$(BUILD) /usr/bin/python3 tests/crash/rounds.py --rounds $(ROUNDS) --from $(FROM)
+
+mutants:
+	packaging/packages.sh test
+	test -f build/mutants/build.ninja || meson setup build/mutants -Dmutants=true
+	ninja -C build/mutants tests/sim/sim
+	/usr/bin/python3 tests/sim/mutants.py build/mutants/tests/sim/sim --seeds $(or $(SEEDS),100) --from $(FROM)
 
 fuzz:
 	packaging/packages.sh fuzz
