@@ -117,7 +117,7 @@ static bool inside_start(int fd, struct span more)
 static int inside_end;
 static inline int inside_run(int (*process)(void), void (*drive)(void))
 {
-    int pair[2];
+    int pair[2], others = fcntl(SUPERVISOR_FD, F_DUPFD_CLOEXEC, 10); /* the fuzzer's own file, while it merges */
     require(channel_pair(pair) == STATUS_OK);
     if (pair[0] == SUPERVISOR_FD) { /* that place is the process's */
         pair[0] = dup(pair[0]);
@@ -129,7 +129,10 @@ static inline int inside_run(int (*process)(void), void (*drive)(void))
     }
     inside_end = pair[0];
     inside.drive = drive;
-    return process();
+    int exit_status = process();
+    if (others >= 0 && dup2(others, SUPERVISOR_FD) == SUPERVISOR_FD)
+        close(others);
+    return exit_status;
 }
 
 /* -- its folder -- */
@@ -169,7 +172,7 @@ static void inside_begin(void)
     }
     for (size_t i = 0; i < ARRAY_LEN(inside_folders); i++)
         folder_empty(inside_folders[i]);
-    if (fcntl(SUPERVISOR_FD, F_GETFD) < 0) { /* nobody else's: the process closes it at its end */
+    if (fcntl(SUPERVISOR_FD, F_GETFD) < 0) { /* so that it is nobody else's */
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (null != SUPERVISOR_FD && dup2(null, SUPERVISOR_FD) >= 0)
             close(null);

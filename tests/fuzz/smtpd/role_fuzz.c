@@ -323,7 +323,10 @@ static void drive(void)
     }
     for (unsigned i = 0; i < GUESTS; i++)
         guest_end(&guests[i]);
-    inside_turns(3);
+    moods = 0;
+    if (queue) /* what still waits for a place goes down with a process, but here it would look like a leak */
+        segment_give();
+    inside_turns(6);
     channel_free(queue);
     channel_free(directory);
     queue = directory = NULL;
