@@ -290,6 +290,8 @@ static void tell_state(struct writer *writer)
 {
     bool low = spool_store_is_low(writer->role->store);
     AUTO(buf_done) struct buf body = BUF_EMPTY(256);
+    if (low)
+        writer->needs = 0; /* it asks again when it hears of room; else each time that there is some would count anew */
     queue_state_put(&body, &(struct queue_state){ !low, low ? SPAN("the disk is low on space") : SPAN_NONE });
     channel_send(writer->channel, QUEUE_STATE, buf_span(&body));
 }
