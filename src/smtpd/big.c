@@ -47,7 +47,8 @@ bool big_free(struct transaction *transaction)
     if (!big)
         return true;
     drop_file(big);
-    if (transaction->session && transaction->session->stream)
+    /* What is still to come of one that was refused is read behind others, too. */
+    if (transaction->session && transaction->session->stream && !session_is_receiving(transaction->session))
         stream_set_bulk(transaction->session->stream, false);
     if (!big->busy)
         destroy(big);

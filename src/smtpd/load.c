@@ -1,6 +1,7 @@
 #include "smtpd/load.h"
 #include "base/time.h"
 #include "smtpd/session_priv.h"
+#include <stdio.h>
 
 #define TELL_EVERY_MS TIME_MINUTE_MS
 #define SHAKE_PATIENCE_MS (2 * TIME_SECOND_MS) /* an older handshake makes room for a new one */
@@ -44,9 +45,7 @@ void load_note_away(struct smtpd *smtpd, const char *client, enum refusal why)
     tally_more(&smtpd->tally, refusals[why].figure, 1);
     load->away++;
     load->away_why = why;
-    struct span shown = span_head(span_str(client), sizeof load->away_client - 1);
-    memcpy(load->away_client, shown.p, shown.n);
-    load->away_client[shown.n] = 0;
+    snprintf(load->away_client, sizeof load->away_client, "%s", client);
     if (!loop_timer_runs(&load->tell))
         tell(smtpd);
 }

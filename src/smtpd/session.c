@@ -244,7 +244,7 @@ static bool act(struct session *session, const struct smtp_server_event *event)
     case SMTP_EVENT_AUTH: login_on_auth(session, event); break;
     case SMTP_EVENT_AUTH_RESPONSE: login_on_response(session, event); break;
     case SMTP_EVENT_AUTH_CANCEL: asking_cancel(&session->smtpd->asking, &session->question); break;
-    case SMTP_EVENT_MAIL: session->busy_ms = 0; envelope_on_mail(session, &event->mail); break;
+    case SMTP_EVENT_MAIL: session->busy_ms = 0; stream_set_bulk(session->stream, false); envelope_on_mail(session, &event->mail); break;
     case SMTP_EVENT_RCPT: envelope_on_rcpt(session, &event->rcpt); break;
     case SMTP_EVENT_DATA: message_on_data(session); break;
     case SMTP_EVENT_BODY: message_on_body(session, event->octets); break;

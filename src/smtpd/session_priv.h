@@ -80,6 +80,7 @@ static inline struct span session_account(const struct session *session)
 
 /* session_time.c: how long a client that says nothing is waited for: less for strangers who keep others out. */
 int64_t session_idle_ms(const struct session *session);
+bool session_is_receiving(const struct session *session); /* octets of a message, also those that go nowhere */
 bool session_is_slow(const struct session *session, int64_t now); /* its message comes too slowly */
 /* When something is next to be looked at. */
 int64_t session_next_look(const struct session *session, int64_t now);

@@ -3,7 +3,7 @@
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static bool is_receiving(const struct session *session)
+bool session_is_receiving(const struct session *session)
 {
     enum smtp_server_state state = session->server.state;
     return state == SMTP_STATE_DATA || state == SMTP_STATE_CHUNKS || state == SMTP_STATE_CHUNK;
@@ -13,7 +13,7 @@ bool session_is_slow(const struct session *session, int64_t now)
 {
     const struct smtpd_settings *settings = session_settings(session);
     int64_t took = now - session->transaction->data_ms, rate = settings->minimum_rate;
-    return is_receiving(session) && rate > 0 && took > settings->rate_grace_ms &&
+    return session_is_receiving(session) && rate > 0 && took > settings->rate_grace_ms &&
            (int64_t)session->server.body.octets / (took / 1000) < rate;
 }
 
@@ -37,7 +37,7 @@ int64_t session_next_look(const struct session *session, int64_t now)
         due = earlier(due, session->asked_ms + session_settings(session)->queue_wait_ms);
     if (session->busy_ms)
         due = earlier(due, session->busy_ms + settings->transaction_ms);
-    if (session->transaction && is_receiving(session) && settings->minimum_rate > 0)
+    if (session->transaction && session_is_receiving(session) && settings->minimum_rate > 0)
         due = earlier(due, now + settings->rate_grace_ms);
     return MAX(due, now + 1);
 }
