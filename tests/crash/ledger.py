@@ -176,7 +176,7 @@ class Ledger:
                                    f"{after - before:.3f} s later, and the log does not say why")
 
 
-SLACK_S = 0.1 # between the stamp of a file and that of a line in the log
+SLACK_S = 0.6 # a sink that is slow takes a message after the death of its sender
 
 
 def id_of(message_id):
