@@ -9,6 +9,7 @@
 #   make agree      goniec's load generator and receiver beside Postfix's own
 #   make attack     an honest client before and during ten kinds of attack
 #   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed)
+#   make sim        goniec's processes on a simulated machine with every trouble there is, SEEDS=500 lives (FROM=1, SCENARIO=)
 #   make mutants    goniec with one mistake at a time, until the simulator sees it (SEEDS=100, FROM=1)
 #   make fuzz       every fuzzer, which share MINUTES=20 (or SECONDS= for each; TARGETS= of them)
 #   make fuzz-afl   the same under AFL++, SECONDS=30 for each
@@ -27,7 +28,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale agree attack crash mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
+.PHONY: all run test count bench scale agree attack crash sim mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -74,6 +75,12 @@ crash:
 	packaging/packages.sh test
 	$(MAKE) --no-print-directory all
 	GONIEC_BUILD=$(BUILD) /usr/bin/python3 tests/crash/rounds.py --rounds $(ROUNDS) --from $(FROM)
+
+sim:
+	packaging/packages.sh test
+	test -f build/sim/build.ninja || meson setup build/sim -Doptimization=2
+	ninja -C build/sim tests/sim/sim
+	build/sim/tests/sim/sim --seeds $(or $(SEEDS),500) --from $(FROM) --jobs $(shell nproc) $(if $(SCENARIO),--scenario $(SCENARIO))
 
 mutants:
 	packaging/packages.sh test
