@@ -70,8 +70,31 @@ static void all_die(void)
     back_again();
 }
 
+static void look_for_checkpoint(void *arg, const char *path, uint64_t octets)
+{
+    *(bool *)arg |= span_eq(span_str(path), SPAN("/state/spool/checkpoint.new"));
+}
+
+/* A slow disk, until a checkpoint is being written: its steps are seldom, and many things depend on their order. */
+static void wait_for_checkpoint(void)
+{
+    struct kernel_faults *faults = kernel_faults();
+    bool found = false;
+    faults->slow_sync = 500000;
+    faults->slow_sync_ms = (unsigned)between(20, 1000);
+    for (unsigned i = 0; i < 500 && !found && !world->calm; i++) {
+        kernel_sleep_ms(20);
+        kernel_disk_each("/state/spool", look_for_checkpoint, &found);
+    }
+    if (found)
+        nap(0, faults->slow_sync_ms);
+    faults->slow_sync = 0;
+}
+
 static void power_cut(void)
 {
+    if (!world->plan.disk && one_in(3))
+        wait_for_checkpoint();
     house_off();
     if (one_in(4))
         kernel_power_cut();

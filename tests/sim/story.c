@@ -147,6 +147,14 @@ static void on_damage(struct span line)
         on_never(line);
 }
 
+/* A record whose file is gone was promised to nobody. */
+static void on_body_missing(struct span line)
+{
+    const struct letter *letter = ledger_letter_by_id(id_of(line, "id"));
+    if (letter && letter->answer == ANSWER_TAKEN)
+        on_damage(line);
+}
+
 static const struct {
     const char *event;
     void (*act)(struct span line);
@@ -159,6 +167,7 @@ static const struct {
     { "peer-broke-format", on_never }, { "announcement-refused", on_never }, { "unknown-order", on_never },
     { "segment-refused", on_damage }, { "record-unusable", on_damage }, { "spool-damage", on_damage },
     { "entry-unreadable", on_damage }, { "record-missing", on_damage },
+    { "body-missing", on_body_missing },
 };
 
 /* -- lines -- */
