@@ -44,7 +44,10 @@ void load_failed(struct load *load, const char *step, struct span why, bool lost
 
 static double percentile_ms(const struct load *load, unsigned percent)
 {
-    return load->latency_count ? load->latency_us[(load->latency_count - 1) * percent / 100] / 1e3 : 0;
+    if (!load->latency_count)
+        return 0;
+    size_t at = (load->latency_count - 1) * percent / 100;
+    return load->latency_us[at] / 1e3;
 }
 
 static void print_json(const struct load *load, double seconds, double rate)

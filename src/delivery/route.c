@@ -103,9 +103,8 @@ static enum delivery_tls usual_tls(const struct route *route)
 
 static enum status parse_host(struct span rest, uint16_t default_port, struct route *route)
 {
-    struct span options = SPAN_NONE;
     size_t mark = span_find(rest, '?');
-    options = span_from(rest, mark + 1);
+    struct span options = span_from(rest, mark + 1);
     rest = span_head(rest, mark);
     if (rest.n && rest.p[rest.n - 1] == '/')
         rest.n--;

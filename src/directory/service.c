@@ -217,7 +217,7 @@ static enum verdict judge(struct ownership *ownership, const struct policy_sende
 static enum verdict judge_all(struct directory_service *service, const struct ask_may_send *ask, struct buf *text)
 {
     enum status status;
-    struct account account;
+    struct account account = { 0 };
     struct ownership ownership = { .accounts = service_accounts(service, &status) };
     if (ownership.accounts)
         status = accounts_find(ownership.accounts, ask->account, &account);

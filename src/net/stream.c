@@ -283,7 +283,7 @@ static void on_ready(struct loop_fd *watch, unsigned ready)
         else if (live && (ready & LOOP_ERROR))
             stream_broke(stream, STATUS_IO, ECONNRESET);
         if (live && stream_is_live(stream))
-            live = stream_tell_end(stream);
+            (void)!stream_tell_end(stream); /* nothing follows */
     }
     if (!stream->dead)
         stream_update_want(stream);
@@ -309,7 +309,7 @@ static void on_task(struct loop_task *task)
     if (live)
         stream_push(stream, false);
     if (live && stream->end != STATUS_OK)
-        live = stream_tell_end(stream);
+        (void)!stream_tell_end(stream); /* what follows asks for itself */
     if (!stream->dead)
         stream_update_want(stream);
     if (!stream_let_go(stream))

@@ -180,8 +180,9 @@ static bool on_found(void *arg, const struct spool_found *found)
             status = queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
         finding->found += good && status == STATUS_OK;
     }
-    if (finding->recovery && id_writer(arrival.id) == OWN_WRITER && queue_message_find(&role->queue, arrival.id))
-        log_info(role_log(role), "report-found", LOG_ID(arrival.id),
+    if (finding->recovery && id_writer(found->header.id) == OWN_WRITER &&
+        queue_message_find(&role->queue, found->header.id))
+        log_info(role_log(role), "report-found", LOG_ID(found->header.id),
                  LOG_STR("what", "what it tells about may not be settled yet, and may be told a second time"));
     if (status != STATUS_OK && status != STATUS_EXISTS)
         log_error(role_log(role), "record-unusable", LOG_ID(found->header.id), LOG_INT("segment", found->place.segment),

@@ -126,7 +126,7 @@ bool queue_rcpt_add(struct queue_share *share, struct queue_rcpt rcpt)
         share->many = many;
     } else {
         if ((n & (n - 1)) == 0) {
-            struct queue_rcpt *many = realloc(share->many, 2 * n * sizeof *many);
+            struct queue_rcpt *many = realloc(share->many, (size_t)2 * n * sizeof *many);
             if (!many)
                 return false;
             share->many = many;

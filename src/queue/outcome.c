@@ -139,8 +139,8 @@ static void share_settle(struct queue *queue, struct queue_lease *lease, struct 
     queue->counts.delivered += n[ENDS] + n[OWES_DELIVERED] + n[OWES_RELAYED];
     queue->counts.failed += n[FAILS] + n[FAILS_SILENTLY];
     queue_share_unlease(queue, share);
-    for (uint8_t which = FAILS; which <= OWES_RELAYED; which++)
-        if (n[which] && share_report_class(queue, lease, share, class, which, reports))
+    for (unsigned which = FAILS; which <= OWES_RELAYED; which++)
+        if (n[which] && share_report_class(queue, lease, share, class, (uint8_t)which, reports))
             return;
     share_rest_settle(queue, lease, share, class, counts);
 }

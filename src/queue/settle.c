@@ -30,6 +30,7 @@ void settle_journal(struct queue *queue, struct queue_share *share, const uint8_
     entry->indexes = indexes;
     if (n)
         queue_journal(queue, share->message->id, entry);
+    entry->indexes = NULL; /* they end here */
     if (indexes != few)
         free(indexes);
 }
