@@ -104,7 +104,8 @@ static const struct account_verb *verb_find(const char *name)
 /* The database and who shall own it, out of the settings. */
 struct place {
     struct buf path;
-    struct buf folder; /* state-dir: made when missing */
+    struct buf above;  /* state-dir, where the database lies in its usual place; made when missing */
+    struct buf folder; /* the database's there, the same */
     int owner, group;  /* -1: whoever runs this */
 };
 
@@ -135,7 +136,10 @@ static bool place_from_settings(struct place *place, const char *file)
     if (ok) {
         const struct directory_root *root = conf_values(conf);
         directory_database_path(root, &place->path);
-        buf_add(&place->folder, root->common.state_dir);
+        if (!root->accounts.database.n) {
+            buf_add(&place->above, root->common.state_dir);
+            directory_database_folder(root, &place->folder);
+        }
         ok = place_from_user(place, root->common.user);
     } else {
         fprintf(stderr, "%.*s", SPAN_ARGS(buf_span(&faults.text)));
@@ -145,12 +149,17 @@ static bool place_from_settings(struct place *place, const char *file)
     return ok;
 }
 
-static bool folder_make(struct place *place)
+static bool folder_make(const struct place *place, struct buf *path)
 {
-    const char *folder = buf_cstr(&place->folder);
-    if (!place->folder.n || mkdir(folder, 0750) != 0)
+    const char *folder = buf_cstr(path);
+    if (!path->n || mkdir(folder, 0750) != 0)
         return true; /* what is wrong with it shows when the database is opened */
     return place->owner < 0 || chown(folder, (uid_t)place->owner, (gid_t)place->group) == 0;
+}
+
+static bool folders_make_both(struct place *place)
+{
+    return folder_make(place, &place->above) && folder_make(place, &place->folder);
 }
 
 static int open_failed(struct account_call *call, enum status status, const char *path)
@@ -166,7 +175,7 @@ static int run_in_place(struct account_call *call, const struct account_verb *ve
     const char *path = buf_cstr(&place->path);
     enum status status;
     if (verb->flags & ACCOUNT_CHANGES)
-        status = folder_make(place) ? accounts_open_to_change(path, place->owner, place->group, &call->accounts)
+        status = folders_make_both(place) ? accounts_open_to_change(path, place->owner, place->group, &call->accounts)
                                     : STATUS_IO;
     else
         status = accounts_open(path, &call->accounts);
@@ -194,13 +203,14 @@ static int run_verb(struct account_call *call, const struct account_verb *verb)
         call->words++;
         call->word_count--;
     }
-    struct place place = { BUF_EMPTY(8192), BUF_EMPTY(8192), -1, -1 };
+    struct place place = { BUF_EMPTY(8192), BUF_EMPTY(8192), BUF_EMPTY(8192), -1, -1 };
     int result = 1;
     if (call->options.database)
         buf_add_str(&place.path, call->options.database);
     if (call->options.database || place_from_settings(&place, call->options.config))
         result = run_in_place(call, verb, &place);
     buf_done(&place.path);
+    buf_done(&place.above);
     buf_done(&place.folder);
     return result;
 }

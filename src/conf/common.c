@@ -83,6 +83,9 @@ static const struct conf_directive common_rows[] = {
       "Folder for the control sockets." },
     { "user", CONF_TEXT, AT(user), "goniec", NULL, "32",
       "System user that everything but the supervisor becomes when started as root. Empty: nobody else." },
+    { "locks", CONF_BOOL, AT(locks), "yes", NULL, NULL,
+      "Every process locks itself before it reads the first octet from outside: the kernel then refuses it everything but "
+      "its duty (docs/security.md). no: only for a kernel without seccomp, or under a debugger. Changes at a restart." },
     { "log", CONF_SECTION, AT(log), NULL, NULL, NULL, "The event log.", .section = &log_section },
     { "listen", CONF_LIST, AT(listen),
       "[ { address: \"0.0.0.0:587\" }, { address: \"[::]:587\" },"

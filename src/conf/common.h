@@ -15,7 +15,9 @@ enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
 #define CONF_SELF_SIGNED_CERTIFICATE "self-signed-certificate"    /* sent when no certificate is configured */
 #define CONF_SELF_SIGNED_KEY "self-signed-key"                    /* the same; only for directory */
 #define CONF_MEMORY "memory" /* octets that the machine, or our part of it, has, as a decimal number; only for smtpd */
-#define CONF_AUTHORITIES "authorities" /* PEM: delivery.trust, or the system's; only for delivery */
+#define CONF_RESOLV_CONF "resolv.conf" /* of the system, where it is wanted; these three only for delivery */
+#define CONF_HOSTS "hosts"
+#define CONF_AUTHORITIES "authorities" /* PEM: delivery.trust, or the system's */
 
 struct conf_listen {
     struct conf_address address;
@@ -50,6 +52,7 @@ struct conf_common {
     struct span state_dir;
     struct span run_dir;
     struct span user;      /* empty: nobody else */
+    bool locks;            /* the kernel holds every process to its duty (lock/lock.h) */
     struct conf_log log;
     struct conf_list listen; /* of struct conf_listen */
     struct conf_tls tls;

@@ -1,4 +1,5 @@
 #include "delivery/config.h"
+#include "delivery/route.h"
 #include "net/tls.h"
 #include <ifaddrs.h>
 #include <stdlib.h>
@@ -52,6 +53,16 @@ static void find_selves(struct delivery_config *config)
     }
 }
 
+bool delivery_config_has_socket(const struct delivery_config *config)
+{
+    const struct delivery_route *rules = config->root->routes.items;
+    struct route route;
+    for (size_t i = 0; i < config->root->routes.n; i++)
+        if (route_parse(rules[i].via, &route, NULL) == STATUS_OK && route.kind == ROUTE_SOCKET)
+            return true;
+    return false;
+}
+
 bool delivery_config_is_self(const struct delivery_config *config, const struct net_address *address)
 {
     for (unsigned i = 0; i < config->self_count; i++) {
@@ -72,12 +83,15 @@ static void find_name(struct delivery_config *config)
     config->hostname = span_str(config->hostname_text);
 }
 
-static bool make_dns(struct loop *loop, struct delivery_config *config, struct conf_faults *faults)
+static bool make_dns(struct loop *loop, struct delivery_config *config, const struct delivery_files *files,
+                     struct conf_faults *faults)
 {
     struct net_address resolvers[NET_RESOLVERS_MAX];
     struct dns_settings settings;
     char error[256] = "";
     net_dns_from_settings(&config->root->dns, resolvers, &settings);
+    settings.resolv_conf = files->resolv_conf;
+    settings.hosts_file = files->hosts;
     if (dns_new(loop, &settings, error, sizeof error, &config->dns) == STATUS_OK)
         return true;
     conf_fault_at(config->conf, &config->root->dns, faults, "dns: %s", error);
@@ -86,9 +100,6 @@ static bool make_dns(struct loop *loop, struct delivery_config *config, struct c
 
 static bool make_tls(struct delivery_config *config, struct span trust, struct conf_faults *faults)
 {
-    AUTO(buf_done) struct buf system = BUF_EMPTY(16u << 20);
-    if (trust.n == 0 && tls_trust_system(&system) == STATUS_OK)
-        trust = buf_span(&system);
     struct tls_client_settings settings = { .trust = trust, .sessions = 10000, .allow_tls10 = true };
     char error[TLS_ERROR_SIZE] = "";
     if (tls_client_new(&settings, error, &config->tls) == STATUS_OK)
@@ -97,8 +108,8 @@ static bool make_tls(struct delivery_config *config, struct span trust, struct c
     return false;
 }
 
-enum status delivery_config_new(struct loop *loop, struct span text, struct span trust, struct conf_faults *faults,
-                                struct delivery_config **ret)
+enum status delivery_config_new(struct loop *loop, struct span text, const struct delivery_files *files,
+                                struct conf_faults *faults, struct delivery_config **ret)
 {
     struct delivery_config *config = calloc(1, sizeof *config);
     if (!config)
@@ -107,7 +118,7 @@ enum status delivery_config_new(struct loop *loop, struct span text, struct span
     config->conf = conf_parse(&delivery_root_section, text, CONF_PARTIAL, faults);
     if (config->conf)
         config->root = conf_values(config->conf);
-    if (!config->conf || !make_dns(loop, config, faults) || !make_tls(config, trust, faults)) {
+    if (!config->conf || !make_dns(loop, config, files, faults) || !make_tls(config, files->trust, faults)) {
         delivery_config_unref(config);
         return STATUS_SYNTAX;
     }

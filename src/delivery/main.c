@@ -9,22 +9,9 @@ struct delivery_role {
     struct delivery_config *next; /* sent, and in force with START or RELOAD */
     struct delivery delivery;
     bool is_started;
+    bool unix_sockets;            /* its lock allows them */
     int queue_fd;                 /* that came before START */
 };
-
-/* The content of the authorities' file, when the settings name one: the supervisor has read it. */
-static struct span find_trust(const struct supervisor_settings *settings, struct conf_faults *faults)
-{
-    struct conf *conf = conf_parse(&delivery_root_section, settings->text, CONF_PARTIAL, faults);
-    if (!conf)
-        return SPAN_NONE;
-    const struct delivery_root *root = conf_values(conf);
-    struct span trust = SPAN_NONE;
-    if (root->delivery.trust.n)
-        trust = supervisor_settings_blob(settings, root->delivery.trust);
-    conf_free(conf);
-    return trust;
-}
 
 static bool on_settings(void *arg, const struct supervisor_settings *settings)
 {
@@ -34,9 +21,10 @@ static bool on_settings(void *arg, const struct supervisor_settings *settings)
     struct conf_faults faults;
     conf_faults_init(&faults, buf_cstr(&file));
     struct delivery_config *config = NULL;
-    struct span trust = find_trust(settings, &faults);
-    enum status status = faults.count ? STATUS_SYNTAX
-                                      : delivery_config_new(role->process.loop, settings->text, trust, &faults, &config);
+    struct delivery_files files = { supervisor_settings_blob(settings, SPAN(CONF_AUTHORITIES)),
+                                    supervisor_settings_blob(settings, SPAN(CONF_RESOLV_CONF)),
+                                    supervisor_settings_blob(settings, SPAN(CONF_HOSTS)) };
+    enum status status = delivery_config_new(role->process.loop, settings->text, &files, &faults, &config);
     if (status == STATUS_OK) {
         delivery_config_unref(role->next);
         role->next = config;
@@ -47,11 +35,22 @@ static bool on_settings(void *arg, const struct supervisor_settings *settings)
     return status == STATUS_OK;
 }
 
+/* No file; sockets of this machine only where a route leads to one. */
+static bool on_lock(void *arg, struct lock *lock)
+{
+    struct delivery_role *role = arg;
+    lock->unix_sockets = role->unix_sockets = delivery_config_has_socket(role->next);
+    return role->next->root->common.locks;
+}
+
 /* START and RELOAD: what was sent before now holds. */
 static void hold(void *arg)
 {
     struct delivery_role *role = arg;
     if (role->next) {
+        if (role->process.locked && !role->unix_sockets && delivery_config_has_socket(role->next))
+            log_warning(&role->process.log, "restart-needed",
+                        LOG_STR("why", "the first route to a socket of this machine opens a lock, which only a restart can"));
         role->process.log.least = (enum log_level)role->next->root->common.log.level;
         if (role->is_started)
             delivery_set_config(&role->delivery, role->next);
@@ -99,7 +98,7 @@ static void on_drain(void *arg)
 
 int delivery_main(void)
 {
-    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .start = hold, .reload = hold,
+    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .lock = on_lock, .start = hold, .reload = hold,
                                                   .drain = on_drain };
     struct delivery_role *role = calloc(1, sizeof *role);
     if (!role || process_init(&role->process, ROLE_DELIVERY, &orders, role) != STATUS_OK) {

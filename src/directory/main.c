@@ -151,6 +151,16 @@ static const struct directory_root *root_of(const struct role_state *state)
     return conf_values(state->conf);
 }
 
+/* The accounts and what SQLite puts beside them; nothing else of the machine. */
+static bool on_lock(void *arg, struct lock *lock)
+{
+    struct role_state *state = arg;
+    buf_clear(&state->path);
+    directory_database_folder(root_of(state), &state->path);
+    lock_allow(lock, buf_cstr(&state->path), LOCK_MAY_READ | LOCK_MAY_WRITE);
+    return root_of(state)->common.locks;
+}
+
 static struct directory_limits limits_of(const struct directory_settings *settings)
 {
     return (struct directory_limits){
@@ -221,8 +231,8 @@ static void on_drain(void *arg)
 
 int directory_main(void)
 {
-    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .tally = on_tally, .start = on_hold,
-                                                  .reload = on_hold, .drain = on_drain };
+    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .tally = on_tally, .lock = on_lock,
+                                                  .start = on_hold, .reload = on_hold, .drain = on_drain };
     struct role_state state = { .path = BUF_EMPTY(8192) };
     list_init(&state.doors);
     if (secret_init() != STATUS_OK || process_init(&state.process, ROLE_DIRECTORY, &orders, &state) != STATUS_OK)

@@ -5,7 +5,8 @@
 static const struct conf_directive rows[] = {
     { "database", CONF_PATH, AT(database), NULL, NULL, NULL,
       "The SQLite database of accounts and aliases. Made by `goniec account add`; changes hold at once. "
-      "Default: accounts.db in `state-dir`." },
+      "Its folder should hold nothing else: the process that checks passwords may use all of it, and no other. Default: "
+      "accounts/accounts.db in `state-dir`." },
     { "password-threads", CONF_INTEGER, AT(password_threads), "auto", "0", "256",
       "Threads that check passwords; auto: one for each core that goniec may use.", .zero = "auto" },
     { "password-queue", CONF_INTEGER, AT(password_queue), "256", "1", "100000",
@@ -47,5 +48,16 @@ enum status directory_database_path(const struct directory_root *root, struct bu
     if (root->accounts.database.n)
         return buf_add(ret, root->accounts.database);
     buf_add(ret, root->common.state_dir);
-    return buf_add_str(ret, "/accounts.db");
+    return buf_add_str(ret, "/accounts/accounts.db");
+}
+
+enum status directory_database_folder(const struct directory_root *root, struct buf *ret)
+{
+    size_t start = ret->n;
+    enum status status = directory_database_path(root, ret);
+    while (ret->n > start + 1 && ret->p[ret->n - 1] != '/')
+        ret->n--;
+    if (ret->n > start + 1) /* the slash, where it is not the root's */
+        ret->n--;
+    return status;
 }

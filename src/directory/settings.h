@@ -4,7 +4,7 @@
 #include "policy/settings.h"
 
 struct directory_settings {
-    struct span database;    /* path; unset: accounts.db in state-dir */
+    struct span database;    /* path; unset: accounts/accounts.db in state-dir */
     int64_t password_threads; /* 0: one for each core that we may use */
     int64_t password_queue;
     int64_t remember_ms;
@@ -24,5 +24,6 @@ struct directory_root {
 };
 extern const struct conf_section directory_root_section; /* parse with CONF_PARTIAL */
 
-/* Adds the path of the database. */
+/* Adds the path of the database; of the folder that it lies in. */
 enum status directory_database_path(const struct directory_root *root, struct buf *ret);
+enum status directory_database_folder(const struct directory_root *root, struct buf *ret);

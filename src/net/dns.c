@@ -273,11 +273,11 @@ static enum status set_resolvers(struct ub_ctx *context, const struct dns_settin
         if (result)
             return complain(error, room, text, result);
     }
-    int result = settings->system ? ub_ctx_resolvconf(context, NULL) : 0;
+    int result = settings->system ? dns_add_resolvers(context, settings->resolv_conf) : 0;
     if (result)
         return complain(error, room, "/etc/resolv.conf", result);
     if (settings->hosts)
-        ub_ctx_hosts(context, NULL); /* a missing file is no error */
+        dns_add_hosts(context, settings->hosts_file);
     /* libunbound says itself that nothing exists under "test" (RFC 6761 section 6.2); whole networks are rehearsed
      * there, and the resolvers we were told of know best. Last, because it ends the configuration. */
     if (settings->system || settings->count > 0)
@@ -287,8 +287,8 @@ static enum status set_resolvers(struct ub_ctx *context, const struct dns_settin
 
 static void on_primed(void *arg, int rcode, void *packet, int n, int security, char *why_bogus, int was_ratelimited) {}
 
-/* The first question makes libunbound open and read what it needs (this one it answers by itself). It shall happen
- * now, while files may be opened, and not with the first message. */
+/* The first question makes libunbound take in what it was told (this one it answers by itself). What is wrong with that
+ * shall be known now, and not with the first message. */
 static enum status prime(struct ub_ctx *context, char *error, size_t room)
 {
     int result = ub_resolve_event(context, "localhost", DNS_A, 1, NULL, on_primed, NULL);

@@ -37,18 +37,19 @@ struct dns_answer {
 struct dns_settings {
     const struct net_address *resolvers; /* forwarders, their ports counting; none and not `system`: full recursion */
     unsigned count;
-    bool system;     /* those of /etc/resolv.conf; read by dns_new() */
+    bool system;     /* those of `resolv_conf` */
     bool validate;   /* DNSSEC from the root's key */
     size_t cache;    /* octets */
     int64_t timeout_ms; /* of a question, from when it is on its way */
-    bool hosts; /* also answer from /etc/hosts */
+    bool hosts; /* also answer from `hosts_file` */
+    struct span resolv_conf, hosts_file; /* the files' text (resolv.conf(5), hosts(5)); read by dns_new() */
 };
 
 struct dns;
 struct dns_query;
 typedef void dns_answered(void *arg, const struct dns_answer *answer); /* borrowed during the call */
 
-/* Reads the files it needs now and none later. `error` says what is wrong (at least 128 octets). */
+/* `error` says what is wrong (at least 128 octets). */
 MUST_CHECK enum status dns_new(struct loop *loop, const struct dns_settings *settings, char *error, size_t room, struct dns **ret);
 void dns_free(struct dns *dns); /* open questions are forgotten, unanswered; not inside an answer */
 

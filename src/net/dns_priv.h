@@ -16,5 +16,10 @@ void dns_event_base_init(struct dns_event_base *base, struct loop *loop);
  * `packet`. Sets everything of `ret` but `security`. DAMAGED: unreadable; `ret` untouched. Pure. */
 MUST_CHECK enum status dns_packet_read(struct span packet, struct span name, uint16_t type, struct dns_record *records,
                                        char *canonical, struct dns_answer *ret);
+/* The forwarders of a resolv.conf(5): 0, or a ub_ctx_err. None: the one of this machine. */
+int dns_add_resolvers(struct ub_ctx *context, struct span text);
+/* The names of a hosts(5) file; lines that are wrong are passed over. */
+void dns_add_hosts(struct ub_ctx *context, struct span text);
+
 /* Could this be a name to ask for? Letters, digits, hyphens, underscores; at most 253 octets (RFC 1035 section 2.3.4). */
 bool dns_name_is_good(struct span name);

@@ -1,8 +1,6 @@
 #include "queue/control_priv.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -122,33 +120,7 @@ static void on_client(struct loop_fd *fd, unsigned ready)
     loop_later(&client->step);
 }
 
-/* -- who may ask -- */
-
-static bool is_member(int fd)
-{
-    gid_t groups[1024];
-    socklen_t size = sizeof groups;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0)
-        return false;
-    for (size_t i = 0; i < size / sizeof groups[0]; i++)
-        if (groups[i] == getegid())
-            return true;
-    return false;
-}
-
-static bool may_ask(int fd, char who[QUEUE_WHO_MAX])
-{
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return false;
-    const struct passwd *user = getpwuid(peer.uid);
-    if (user)
-        snprintf(who, QUEUE_WHO_MAX, "%s", user->pw_name);
-    else
-        snprintf(who, QUEUE_WHO_MAX, "uid %u", (unsigned)peer.uid);
-    return peer.uid == 0 || peer.uid == geteuid() || peer.gid == getegid() || is_member(fd);
-}
+/* -- connections -- */
 
 static void refuse(struct control *control, int fd, const char *who)
 {
@@ -167,7 +139,7 @@ static void on_connection(struct loop_fd *listener, unsigned ready)
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
-    if (control->count >= CLIENTS_MAX || !may_ask(fd, who)) {
+    if (control->count >= CLIENTS_MAX || !control_who_may_ask(role, fd, who)) {
         refuse(control, fd, who);
         return;
     }

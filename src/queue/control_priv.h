@@ -29,6 +29,10 @@ struct control_client {
 /* -- control.c -- */
 void client_say(struct control_client *client, json_t *line); /* takes the reference */
 
+/* -- control_who.c -- */
+/* False: he may not; `who` is his name. */
+MUST_CHECK bool control_who_may_ask(const struct queue_role *role, int fd, char who[QUEUE_WHO_MAX]);
+
 /* -- control_work.c -- */
 /* Begins what the line asks for. */
 void control_begin(struct control_client *client, struct span line);

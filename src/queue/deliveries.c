@@ -328,7 +328,7 @@ void deliveries_peer(struct queue_role *role, const struct supervisor_peer *peer
         close(fd);
         return;
     }
-    *delivery = (struct delivery){ .role = role, .fd = fd, .number = peer->number };
+    *delivery = (struct delivery){ .role = role, .fd = fd, .number = peer->number, .pid = (pid_t)peer->pid };
     list_add_last(&role->deliveries, &delivery->link);
     if (role->started)
         delivery_begin(delivery);

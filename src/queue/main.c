@@ -3,6 +3,7 @@
 #include "queue/settle.h"
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int64_t role_now(const struct queue_role *role)
@@ -116,6 +117,22 @@ static void core_init(struct queue_role *role)
     queue_init(&role->queue, settings, &role->acts, role, role_log(role), seed, role_now(role));
 }
 
+/* The spool, which must be there to be named, the control socket's folder, and the list of what stands above the spool:
+ * its name is synced. */
+static bool on_lock(void *arg, struct lock *lock)
+{
+    struct queue_role *role = arg;
+    const struct queue_root *root = conf_values(role->conf_next);
+    buf_clear(&role->path);
+    buf_printf(&role->path, "%.*s/spool", SPAN_ARGS(root->common.state_dir));
+    control_who_read(role);
+    mkdir(buf_cstr(&role->path), 0700); /* what is wrong with it shows when it is opened */
+    lock_allow(lock, buf_cstr(&role->path), LOCK_MAY_READ | LOCK_MAY_WRITE);
+    lock_allow(lock, root->common.state_dir.p, LOCK_MAY_LIST);
+    lock_allow(lock, root->common.run_dir.p, LOCK_MAY_SOCKET);
+    return root->common.locks;
+}
+
 static void on_start(void *arg)
 {
     struct queue_role *role = arg;
@@ -175,7 +192,7 @@ static void on_drain(void *arg)
 
 int queue_main(void)
 {
-    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .start = on_start,
+    static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .lock = on_lock, .start = on_start,
                                                   .reload = on_reload, .drain = on_drain };
     struct queue_role *role = calloc(1, sizeof *role);
     if (!role || process_init(&role->process, ROLE_QUEUE, &orders, role) != STATUS_OK)
@@ -188,10 +205,12 @@ int queue_main(void)
     list_init(&role->givings);
     list_init(&role->reports);
     list_init(&role->report_jobs);
+    list_init(&role->operators);
     loop_timer_init(role->process.loop, &role->due, on_due);
     loop_hook_add(role->process.loop, &role->turn, on_turn);
     int exit_status = process_run(&role->process);
     control_close(role);
+    control_who_done(role);
     disk_stop(role); /* before the rest: until then its thread reads what the others own */
     compact_close(role);
     checkpoints_close(role);

@@ -36,6 +36,7 @@ struct delivery {
     struct channel *channel;         /* NULL before the start */
     int fd;                          /* until the channel takes it */
     uint32_t number;
+    pid_t pid;                       /* whose it is: no operator's */
     uint32_t unsettled;              /* outcomes that the journal got and that were not confirmed */
     bool told;                       /* what it has from before our start */
 };
@@ -83,6 +84,7 @@ struct queue_role {
     struct checkpointing *checkpointing;
     struct compaction *compaction;
     struct control *control;
+    struct list operators;           /* struct control_name: of those who may ask over it */
     struct queue_acts acts;
 };
 
@@ -157,3 +159,6 @@ void compact_close(struct queue_role *role);
 /* -- control.c -- */
 MUST_CHECK enum status control_open(struct queue_role *role);
 void control_close(struct queue_role *role);
+/* -- control_who.c -- */
+void control_who_read(struct queue_role *role);                /* the names of those who may ask; opens files */
+void control_who_done(struct queue_role *role);

@@ -142,6 +142,13 @@ static void on_mechanisms(void *arg, struct span names)
     open_when_ready(state);
 }
 
+/* No file, no new socket: what it needs is open, or comes over its channels. */
+static bool on_lock(void *arg, struct lock *lock)
+{
+    const struct role_state *state = arg;
+    return state->next->root->common.locks;
+}
+
 /* START and RELOAD: what was sent before now holds. Sessions keep what they began with. */
 static void on_hold(void *arg)
 {
@@ -275,7 +282,7 @@ static void role_done(struct role_state *state)
 int smtpd_main(void)
 {
     static const struct process_orders orders = {
-        .settings = on_settings, .listener = on_listener, .peer = on_peer, .tickets = on_tickets, .tally = on_tally,
+        .settings = on_settings, .listener = on_listener, .peer = on_peer, .tickets = on_tickets, .lock = on_lock, .tally = on_tally,
         .start = on_hold, .reload = on_hold, .drain = on_drain,
     };
     struct role_state state = { 0 };

@@ -1,4 +1,5 @@
 #include "base/time.h"
+#include "lock/lock.h"
 #include "supervisor/supervisor_priv.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -100,6 +101,7 @@ NORETURN static void run_role(const struct child *child, int fd, pid_t parent)
         close(null);
     become_user(child->supervisor->plan);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* ports below 1024 are our business */
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphan may hold the spool when a new supervisor comes */
     if (getppid() != parent)
         _exit(126);
@@ -205,7 +207,7 @@ void child_log(struct child *child)
 static void send_peer(struct child *to, const struct child *peer, int fd)
 {
     AUTO(buf_done) struct buf body = BUF_EMPTY(64);
-    supervisor_peer_put(&body, &(struct supervisor_peer){ peer->role, peer->number, peer->count });
+    supervisor_peer_put(&body, &(struct supervisor_peer){ peer->role, peer->number, peer->count, (uint32_t)peer->pid });
     channel_send_fds(to->channel, SUPERVISOR_PEER, buf_span(&body), &fd, 1);
 }
 
@@ -258,6 +260,18 @@ static int64_t pause_ms(struct child *child, int64_t lived_ms)
     return MIN((int64_t)AGAIN_MIN_MS << (child->failures - 1), (int64_t)AGAIN_MAX_MS);
 }
 
+/* What it wanted stands in the line that it wrote itself. Or it wrote none, because the filter ended it (a call of
+ * another architecture), or because it was no longer itself. */
+static void tell_broken_lock(const struct child *child, int how)
+{
+    bool broken = (WIFEXITED(how) && WEXITSTATUS(how) == LOCK_BROKEN_STATUS) || (WIFSIGNALED(how) && WTERMSIG(how) == SIGSYS);
+    if (broken)
+        log_error(&child->supervisor->log, "child-broke-lock", LOG_STR("child", role_name(child->role)),
+                  LOG_INT("number", child->number), LOG_INT("child_pid", child->pid),
+                  LOG_STR("why", "it was ended because it asked the kernel for what its lock forbids: a bug, or a break-in; "
+                                 "the event lock-broken of that process names the system call"));
+}
+
 static void on_end(struct child *child, int how)
 {
     struct supervisor *supervisor = child->supervisor;
@@ -270,6 +284,7 @@ static void on_end(struct child *child, int how)
               LOG_INT("signal", WIFSIGNALED(how) ? WTERMSIG(how) : 0), LOG_INT("lived_ms", lived_ms));
     if (!expected)
         windows_child_ended(child);
+    tell_broken_lock(child, how);
     channel_free(child->channel);
     child->channel = NULL;
     child->pid = 0;

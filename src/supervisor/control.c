@@ -104,9 +104,27 @@ static void on_ready(struct loop_fd *fd, unsigned ready)
         act(client);
 }
 
+/* One of our own has no business here: somebody has taken it over. */
+static bool is_child(const struct supervisor *supervisor, int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return true;
+    for (unsigned i = 0; i < supervisor->child_count; i++)
+        if (supervisor->children[i].pid == peer.pid)
+            return true;
+    return false;
+}
+
 static void on_accept(void *arg, struct listener *listener, int fd, const struct net_address *peer)
 {
     struct control *control = arg;
+    if (is_child(control->supervisor, fd)) {
+        log_error(&control->supervisor->log, "control-denied", LOG_STR("why", "one of goniec's own processes asked: a break-in"));
+        close(fd);
+        return;
+    }
     struct client *client = control->count < CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
     if (!client) {
         close(fd);

@@ -40,11 +40,22 @@ static bool make_one(const struct plan *plan, const char *name, const struct spa
     return true;
 }
 
+/* A folder that is missing would be behind directory's lock once it is made. Only the usual one is ours to make. */
+static bool make_accounts(const struct plan *plan, struct conf_faults *faults)
+{
+    AUTO(buf_done) struct buf path = BUF_EMPTY(8192);
+    if (plan->settings->accounts.database.n || plan_accounts_folder(plan, &path) != STATUS_OK)
+        return true;
+    buf_cstr(&path);
+    struct span name = buf_span(&path);
+    return make_one(plan, "accounts", &name, faults);
+}
+
 bool folders_make(const struct plan *plan, struct conf_faults *faults)
 {
     const struct conf_common *common = &plan->settings->common;
     return make_one(plan, "state-dir", &common->state_dir, faults) &&
-           make_one(plan, "run-dir", &common->run_dir, faults);
+           make_one(plan, "run-dir", &common->run_dir, faults) && make_accounts(plan, faults);
 }
 
 static int open_lock(const struct plan *plan, int flags)

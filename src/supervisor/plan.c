@@ -168,6 +168,28 @@ static void read_authorities(struct plan *plan, struct conf_faults *faults)
                       fd < 0 ? strerror(errno) : "it is not a PEM file");
 }
 
+/* What the DNS is asked by, where the settings leave it to the system: delivery opens no files. */
+static void read_system_file(struct plan *plan, const char *name, const char *path, bool must, struct conf_faults *faults)
+{
+    struct plan_blob *blob = add_blob(plan, span_str(name), ROLE_BIT(ROLE_DELIVERY));
+    AUTO(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (!blob || ((fd < 0 || buf_fill(&blob->content, fd) != STATUS_OK) && must))
+        conf_fault_at(plan->conf, &plan->settings->dns, faults, "dns: %s cannot be read: %s", path,
+                      fd < 0 ? strerror(errno) : "it is too large");
+}
+
+static void read_dns(struct plan *plan, struct conf_faults *faults)
+{
+    const struct net_dns_settings *dns = &plan->settings->dns;
+    struct net_address resolvers[NET_RESOLVERS_MAX];
+    struct dns_settings settings;
+    net_dns_from_settings(dns, resolvers, &settings);
+    if (settings.system)
+        read_system_file(plan, CONF_RESOLV_CONF, "/etc/resolv.conf", true, faults);
+    if (settings.hosts)
+        read_system_file(plan, CONF_HOSTS, "/etc/hosts", false, faults);
+}
+
 /* The same address twice would only be found out by the kernel, and with less to say. */
 static void check_listeners(struct plan *plan, struct conf_faults *faults)
 {
@@ -202,6 +224,7 @@ struct plan *plan_new(const char *path, struct conf_faults *faults)
         find_user(plan, faults);
         read_certificates(plan, faults);
         read_authorities(plan, faults);
+        read_dns(plan, faults);
         check_listeners(plan, faults);
     }
     if (faults->count == before)
@@ -224,6 +247,12 @@ void plan_free(struct plan *plan)
     buf_wipe(&plan->text); /* routes may hold passwords */
     buf_done(&plan->file);
     free(plan);
+}
+
+enum status plan_accounts_folder(const struct plan *plan, struct buf *ret)
+{
+    const struct directory_root root = { plan->settings->common, plan->settings->accounts };
+    return directory_database_folder(&root, ret);
 }
 
 struct span plan_hostname(const struct plan *plan)
@@ -298,6 +327,16 @@ bool plan_self_sign(struct plan *plan, struct conf_faults *faults, bool *made)
 
 /* --- comparing and telling --- */
 
+/* Another file in the same folder is fine; another folder is behind directory's lock. */
+static void compare_accounts(const struct plan *now, const struct plan *then, struct conf_faults *faults)
+{
+    AUTO(buf_done) struct buf old = BUF_EMPTY(8192), new = BUF_EMPTY(8192);
+    if (plan_accounts_folder(now, &old) == STATUS_OK && plan_accounts_folder(then, &new) == STATUS_OK &&
+        !span_eq(buf_span(&old), buf_span(&new)))
+        conf_fault_at(then->conf, &then->settings->accounts.database, faults,
+                      "accounts.database: only a restart can change the folder (it is \"%s\")", buf_cstr(&old));
+}
+
 void plan_compare(const struct plan *now, const struct plan *then, struct conf_faults *faults)
 {
     const struct conf_common *a = &now->settings->common, *b = &then->settings->common;
@@ -313,6 +352,9 @@ void plan_compare(const struct plan *now, const struct plan *then, struct conf_f
         if (!span_eq(*fixed[i].old, *fixed[i].new))
             conf_fault_at(then->conf, fixed[i].new, faults, "%s: only a restart can change this (it is \"%.*s\")",
                           fixed[i].name, SPAN_ARGS(*fixed[i].old));
+    if (a->locks != b->locks)
+        conf_fault_at(then->conf, &b->locks, faults, "locks: only a restart can change this");
+    compare_accounts(now, then, faults);
 }
 
 void plan_settings(const struct plan *plan, enum role role, uint32_t number, uint32_t count, struct buf *ret)

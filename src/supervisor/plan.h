@@ -37,6 +37,9 @@ void plan_compare(const struct plan *now, const struct plan *then, struct conf_f
 /* The body of SETTINGS for a process; only what its role needs to know. */
 void plan_settings(const struct plan *plan, enum role role, uint32_t number, uint32_t count, struct buf *ret);
 
+/* Where the accounts lie. */
+enum status plan_accounts_folder(const struct plan *plan, struct buf *ret);
+
 /* "mail.example.org" from the settings, or the machine's own name. */
 struct span plan_hostname(const struct plan *plan);
 unsigned plan_processes(int64_t asked); /* 0: one for each core that we may use */

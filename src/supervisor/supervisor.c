@@ -1,4 +1,5 @@
 #include "net/tls.h"
+#include "lock/lock.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor_priv.h"
 #include "wire/process.h"
@@ -40,7 +41,8 @@ void supervisor_child_ready(struct child *child)
         return;
     supervisor->stage = STAGE_RUNNING;
     log_info(&supervisor->log, "ready", LOG_INT("listeners", supervisor->doors->n),
-             LOG_INT("processes", supervisor->child_count), LOG_SPAN("hostname", plan_hostname(supervisor->plan)));
+             LOG_INT("processes", supervisor->child_count), LOG_SPAN("hostname", plan_hostname(supervisor->plan)),
+             LOG_BOOL("locks", supervisor->plan->settings->common.locks), LOG_INT("landlock", lock_landlock()));
     notify("READY=1\nSTATUS=Taking and delivering mail");
     reload_next(supervisor);
 }
@@ -219,6 +221,24 @@ static bool make_tally(struct supervisor *supervisor, struct conf_faults *faults
     return false;
 }
 
+/* Ours forbids what no mail server needs, to us and so to all that we start; theirs come on top of it. */
+static bool close_lock(struct supervisor *supervisor, struct conf_faults *faults)
+{
+    struct lock lock = { .role = LOCK_SUPERVISOR, .name = role_name(ROLE_SUPERVISOR), .log_fd = &supervisor->log.fd };
+    char why[LOCK_WHY_SIZE];
+    bool wanted = supervisor->plan->settings->common.locks;
+    if (!wanted)
+        log_warning(&supervisor->log, "locks-off", LOG_STR("why", "the settings say `locks: no`: the kernel does not hold the "
+                                                                  "processes to their duties"));
+    else if (lock_landlock() == 0)
+        log_warning(&supervisor->log, "landlock-missing", LOG_STR("why", "this kernel has no Landlock: the processes are held by "
+                                                                          "their system calls and their user alone"));
+    if (!wanted || lock_close(&lock, why) == STATUS_OK)
+        return true;
+    conf_faults_add(faults, 0, 0, "this kernel cannot lock processes (%s); the setting `locks: no` does without", why);
+    return false;
+}
+
 static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
 {
     bool made = false;
@@ -246,8 +266,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
         return false;
     supervisor->tickets.count = 1;
     tls_random(supervisor->tickets.keys[0], sizeof supervisor->tickets.keys[0]);
-    return supervisor_control_open(supervisor, faults) &&
-           start_children(supervisor, faults);
+    return supervisor_control_open(supervisor, faults) && close_lock(supervisor, faults) && start_children(supervisor, faults);
 }
 
 static void close_all(struct supervisor *supervisor)

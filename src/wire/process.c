@@ -1,9 +1,14 @@
 #include "wire/process.h"
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#ifdef GONIEC_PROBE /* never in what ships */
+__attribute__((weak)) void probe_run(const char *role, struct log *log); /* tests/support/probe.c */
+#endif
 
 void process_leave(struct process *process, int exit_status)
 {
@@ -92,6 +97,38 @@ static void take_tickets(struct process *process, struct span body)
     explicit_bzero(&tickets, sizeof tickets);
 }
 
+/* From here on nothing that a stranger sends can make the process do what its duty does not need. */
+static bool close_lock(struct process *process)
+{
+    static const enum lock_role roles[ROLE_COUNT] = {
+        [ROLE_SMTPD] = LOCK_SMTPD, [ROLE_QUEUE] = LOCK_QUEUE, [ROLE_DELIVERY] = LOCK_DELIVERY, [ROLE_DIRECTORY] = LOCK_DIRECTORY,
+    };
+    struct lock lock = { .role = roles[process->role], .name = role_name(process->role), .log_fd = &process->log.fd };
+    AUTO(buf_done) struct buf text = BUF_EMPTY(1024);
+    char why[LOCK_WHY_SIZE];
+    assert(lock.role != LOCK_SUPERVISOR);
+    if (process->locked || (process->orders->lock && !process->orders->lock(process->arg, &lock)))
+        return true;
+    process->locked = lock_close(&lock, why) == STATUS_OK;
+    if (process->locked)
+        return true;
+    buf_printf(&text, "it cannot lock itself: %s (the setting `locks: no` does without)", why);
+    process_failed(process, buf_span(&text));
+    process_leave(process, 1);
+    return false;
+}
+
+static void start(struct process *process)
+{
+    if (!process->has_settings || !close_lock(process))
+        return;
+#ifdef GONIEC_PROBE
+    if (process->locked && probe_run)
+        probe_run(role_name(process->role), &process->log);
+#endif
+    process->orders->start(process->arg);
+}
+
 static void on_order(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct process *process = arg;
@@ -116,8 +153,7 @@ static void on_order(void *arg, struct channel *channel, struct channel_message 
         take_tally(process, message);
         break;
     case SUPERVISOR_START:
-        if (process->has_settings)
-            process->orders->start(process->arg);
+        start(process);
         break;
     case SUPERVISOR_RELOAD:
         if (process->has_settings)
@@ -153,7 +189,7 @@ void process_keep_secrets(void)
 enum status process_init(struct process *process, enum role role, const struct process_orders *orders, void *arg)
 {
     static const struct channel_events events = { on_order, on_supervisor_gone };
-    *process = (struct process){ .orders = orders, .arg = arg, .log_fd = -1, .loop = loop_new() };
+    *process = (struct process){ .orders = orders, .arg = arg, .role = role, .log_fd = -1, .loop = loop_new() };
     if (!process->loop)
         return STATUS_IO;
     signal(SIGPIPE, SIG_IGN);

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "lock/lock.h"
 #include "wire/supervisor.h"
 #include "wire/tally.h"
 
@@ -19,6 +20,9 @@ struct process_orders {
     void (*peer)(void *arg, const struct supervisor_peer *peer, int fd);       /* NULL: closed */
     void (*tickets)(void *arg, const struct supervisor_tickets *tickets);      /* NULL: not wanted */
     void (*tally)(void *arg, const struct supervisor_tally *tally, int fd);    /* NULL: closed */
+    /* Just before START: what the role needs of the machine from then on (lock/lock.h), by the settings last sent. False:
+     * they ask for no locks. NULL: nothing beside the role's system calls. */
+    bool (*lock)(void *arg, struct lock *lock);
     void (*start)(void *arg);   /* open the doors, then process_ready(), now or later */
     void (*reload)(void *arg);  /* what was sent since holds, then process_ready() */
     void (*drain)(void *arg);   /* take nothing new; process_drained() when nothing is left in hand */
@@ -32,9 +36,10 @@ struct process {
     void *arg;
     /* private */
     struct loop_task flush;
+    enum role role;
     int log_fd;
     int exit_status;
-    bool has_settings, draining;
+    bool has_settings, draining, locked;
 };
 
 /* No core dumps and no debugger of the same user: keys, passwords and mail lie in the memory. process_init() does it. */

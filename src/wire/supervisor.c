@@ -72,6 +72,7 @@ void supervisor_peer_put(struct buf *buf, const struct supervisor_peer *value)
     wire_put_u8(buf, (uint8_t)value->role);
     wire_put_u32(buf, value->number);
     wire_put_u32(buf, value->count);
+    wire_put_u32(buf, value->pid);
 }
 
 bool supervisor_peer_get(struct span body, struct supervisor_peer *ret)
@@ -80,6 +81,7 @@ bool supervisor_peer_get(struct span body, struct supervisor_peer *ret)
     uint8_t role = wire_get_u8(&reader);
     ret->number = wire_get_u32(&reader);
     ret->count = wire_get_u32(&reader);
+    ret->pid = wire_get_u32(&reader);
     if (!wire_end(&reader) || role >= ROLE_COUNT)
         return false;
     ret->role = (enum role)role;

@@ -60,6 +60,7 @@ struct supervisor_peer {
     enum role role;
     uint32_t number;
     uint32_t count;       /* how many of that role there are */
+    uint32_t pid;         /* its process */
 };
 void supervisor_peer_put(struct buf *buf, const struct supervisor_peer *value);
 MUST_CHECK bool supervisor_peer_get(struct span body, struct supervisor_peer *ret);

@@ -101,7 +101,7 @@ def test_open_session_of_a_disabled_account(house):
 
 
 def test_panel_writes_the_database(house):
-    database = sqlite3.connect(house.folder / "state" / "accounts.db")
+    database = sqlite3.connect(house.folder / "state" / "accounts" / "accounts.db")
     with database:
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("INSERT INTO aliases SELECT 'panel@example.org', id FROM accounts WHERE login = 'anna@example.org'")

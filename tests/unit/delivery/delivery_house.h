@@ -138,7 +138,7 @@ static inline void house_open(struct house *house, const char *more)
     struct conf_faults faults;
     conf_faults_init(&faults, "test");
     struct delivery_config *config;
-    enum status status = delivery_config_new(house->loop, buf_span(&settings), SPAN_NONE, &faults, &config);
+    enum status status = delivery_config_new(house->loop, buf_span(&settings), &(struct delivery_files){ 0 }, &faults, &config);
     if (status != STATUS_OK)
         fail_msg("%s", buf_cstr(&faults.text));
     conf_faults_done(&faults);

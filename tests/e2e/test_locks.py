@@ -1,0 +1,195 @@
+"""What the kernel forbids each process, tried from inside the process (tests/support/probe.c) and held to the table of
+docs/security.md; and that nothing of the probe is in what ships."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+
+import pytest
+
+from house import ROOT, House, Process, binary, wait_for
+from role import Role
+
+ROLES = ("smtpd", "queue", "delivery", "directory")
+HAS_PROBE = b"GONIEC_PROBE" in pathlib.Path(binary()).read_bytes()
+SANITIZED = b"__asan_init" in pathlib.Path(binary()).read_bytes()
+needs_probe = pytest.mark.skipif(not HAS_PROBE, reason="built without -Dprobe=true")
+
+ENDED, REFUSED, POSSIBLE = "ended", "refused", "possible"
+# Built with a sanitizer a process may look at itself with these; the sanitizer's own calls do not tell whose they are.
+OF_SANITIZERS = {"debug-parent", "fork", "handle-signal", "become-dumpable", "signal-parent"}
+
+
+def documented():
+    """The table of docs/security.md: (thing, role) -> what must happen."""
+    rows = {}
+    for line in (ROOT / "docs/security.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        thing = re.search(r"`([a-z-]+)`$", cells[0])
+        if thing and len(cells) == 1 + len(ROLES):
+            rows.update({(thing.group(1), role): cell for role, cell in zip(ROLES, cells[1:])})
+    return rows
+
+
+TABLE = documented()
+
+
+def settings(folder):
+    for name in ("state", "state/accounts", "state/spool", "state/tls", "run"):
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+    (folder / "state/tls/self-signed.key").write_text("a key\n")
+    (folder / "state/accounts/accounts.db-copy").write_text("accounts\n")
+    return {"hostname": "mail.example.org", "state-dir": str(folder / "state"), "run-dir": str(folder / "run"), "user": "",
+            "log": {"level": "debug"}, "dns": {"resolvers": ["127.0.0.1:9"]}, "spool": {"segment": "1MiB", "reserve": "0"}}
+
+
+def outcome(folder, role, thing, path=None, port=0):
+    """Lets a process of the role try it. ENDED, or the errno that it got."""
+    process = Role(role, folder, settings(folder),
+                   {"GONIEC_PROBE": thing, "GONIEC_PROBE_PATH": str(path or "/etc/passwd"), "GONIEC_PROBE_PORT": str(port)})
+    wait_for("the attempt", lambda: process.events("probe") or process.process.poll() is not None)
+    said = process.events("probe")
+    code = process.end()
+    if said:
+        assert said[0]["thing"] == thing and said[0]["of"] == role
+        return said[0]["errno"]
+    assert code in (159, -signal.SIGSYS), (code, process.log.read_text()[-2000:])
+    if code == 159:
+        (broken,) = process.events("lock-broken")
+        assert broken["role"] == role and broken["call"] != "unknown"
+    return ENDED
+
+
+@needs_probe
+@pytest.mark.parametrize("thing", sorted({thing for thing, _ in TABLE}))
+def test_what_is_forbidden_cannot_be_done(tmp_path, thing):
+    kind, _, where = thing.partition("-of-")
+    places = {"spool": "state/spool", "accounts": "state/accounts/accounts.db-copy", "keys": "state/tls/self-signed.key"}
+    settings(tmp_path)
+    listener = socket.create_server(("127.0.0.1", 0))
+    path = {"write-file": "/tmp/goniec-probe-file", "remove-file": str(tmp_path / "victim"), "make-link": str(tmp_path / "link"),
+            "make-hard-link": str(tmp_path / "hard"), "list-folder": "/etc", "connect-unix": str(tmp_path / "run/none.sock"),
+            }.get(thing, "/etc/passwd")
+    if where:
+        path, kind = str(tmp_path / places[where]), "read-file"
+    (tmp_path / "victim").write_text("still here\n")
+    for role in ROLES:
+        wanted = TABLE[thing, role]
+        if SANITIZED and kind in OF_SANITIZERS:
+            continue
+        got = outcome(tmp_path, role, kind, path, listener.getsockname()[1])
+        if wanted == ENDED:
+            assert got == ENDED, f"{role} could go on after {thing}: errno {got}"
+        elif wanted == REFUSED:
+            assert got != ENDED and got != 0, f"{role}: {thing} gave {got}"
+        else:
+            assert wanted == POSSIBLE and got in (0, None), f"{role}: {thing} gave {got}"
+    listener.close()
+    assert (tmp_path / "victim").exists() and not os.path.exists("/tmp/goniec-probe-file")
+    assert not os.path.lexists(tmp_path / "link") and not os.path.lexists(tmp_path / "hard")
+
+
+def test_the_table_is_whole():
+    """Each thing that the probe can try stands in the documents, for each role."""
+    source = (ROOT / "tests/support/probe.c").read_text()
+    things = set(re.findall(r'\{ "([a-z-]+)", [a-z_]+ \}', source))
+    assert things and things <= {thing for thing, _ in TABLE} and len(TABLE) >= len(ROLES) * len(things)
+    assert {cell for cell in TABLE.values()} == {ENDED, REFUSED, POSSIBLE}
+
+
+@needs_probe
+def test_the_supervisor_says_who_broke_a_lock(tmp_path):
+    house = House(tmp_path / "house", accounts=())
+    env = house.env()
+    house.env = lambda: dict(env, GONIEC_PROBE="execute")
+    house.server = Process("serve", [binary(), "serve", "--config", str(house.config)], house.folder, house.env())
+    house.wait_event("child-broke-lock")
+    assert house.server.process.wait(60) == 1
+    house.server = None
+    told = house.events("child-broke-lock")[0]
+    named = {event["pid"]: event for event in house.events("lock-broken")}[told["child_pid"]]
+    assert named["call"] == "execve" and named["role"] == told["child"]
+
+
+def test_what_ships_has_no_probe():
+    release = ROOT / "build/release/src/cli/goniec"
+    if not release.exists():
+        pytest.skip("no release build (make)")
+    found = release.read_bytes()
+    assert b"probe_run" not in found and b"GONIEC_PROBE" not in found and b"new-namespace" not in found
+    names = subprocess.run(["nm", "--defined-only", release], capture_output=True, text=True, check=True).stdout
+    assert "probe" not in names.lower()
+
+
+def test_every_process_is_locked(house):
+    """As the kernel tells it, whatever the processes say."""
+    assert house.events("ready")[0]["locks"] is True
+    for role in ROLES:
+        for pid in house.pids(role):
+            status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+            assert status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1"
+            assert int(status["Seccomp_filters"]) >= 2  # the supervisor's, and its own
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                assert re.search(r"^Seccomp:\s+2$", (task / "status").read_text(), re.M)
+
+
+def test_no_locks_where_the_settings_say_so(tmp_path):
+    with House(tmp_path / "house", {"locks": False}, accounts=()) as house:
+        house.wait_event("locks-off")
+        for pid in house.pids():
+            assert re.search(r"^Seccomp:\s+0$", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)
+        house.change({"locks": True})
+        done = house.run("reload", check=False)
+        assert done.returncode == 1 and "locks" in done.stderr and "restart" in done.stderr
+
+
+def test_accounts_in_another_folder_want_a_restart(house):
+    house.change({"accounts": {"database": str(house.folder / "elsewhere/accounts.db")}})
+    done = house.run("reload", check=False)
+    assert done.returncode == 1 and "accounts.database" in done.stderr and "restart" in done.stderr
+
+
+def test_accounts_put_back_from_a_copy(house):
+    """Another file under the name is behind the same lock."""
+    database = house.folder / "state/accounts/accounts.db"
+    subprocess.run(["sqlite3", database, f".backup {database}.copy"], check=True) if shutil.which("sqlite3") else \
+        copy_database(database, f"{database}.copy")
+    for name in ("", "-wal", "-shm"):
+        pathlib.Path(f"{database}{name}").unlink(missing_ok=True)
+    os.rename(f"{database}.copy", database)
+    house.run("account", "add", "ben@example.org", "--password-stdin", stdin="another secret\n")
+    for login, password in (("anna@example.org", "secret"), ("ben@example.org", "another secret")):
+        with smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=30) as client:
+            client.starttls()
+            client.login(login, password)
+
+
+def copy_database(source, target):
+    import sqlite3
+    with sqlite3.connect(source) as old, sqlite3.connect(target) as new:
+        old.backup(new)
+
+
+def test_reload_under_the_locks(house, sink):
+    """All that a reload makes anew (certificates, resolvers, routes) is made behind the locks."""
+    house.change({"dns": {"resolvers": ["system"], "hosts": True}, "delivery": {"trust": "/etc/ssl/certs/ca-certificates.crt"}})
+    house.run("reload")
+    with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=30) as client:
+        client.starttls()
+        client.sendmail("x@example.org", ["y@example.net"], "Subject: after\r\n\r\n")
+    sink.wait_messages(1)
+    assert not house.events("lock-broken")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+def test_the_unit_is_tight(tmp_path):
+    unit = tmp_path / "goniec.service"
+    unit.write_text((ROOT / "packaging/goniec.service.in").read_text().replace("@BINDIR@", "/usr/bin"))
+    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True, text=True,
+                          timeout=60)
+    score = float(re.search(r"exposure level for .*: ([0-9.]+)", done.stdout).group(1))
+    assert score < 2.0, done.stdout
