@@ -11,7 +11,10 @@
 
 static void on_report(void *arg, const char *name, const char *what)
 {
-    log_error(role_log(arg), "spool-damage", LOG_STR("file", name), LOG_STR("what", what));
+    struct queue_role *role = arg;
+    log_error(role_log(role), "spool-damage", LOG_STR("file", name), LOG_STR("what", what));
+    buf_clear(&role->trouble);
+    buf_printf(&role->trouble, "%s: %s", name, what);
 }
 
 static void own_writer_set_full(struct queue_role *role, bool full)

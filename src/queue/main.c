@@ -99,7 +99,11 @@ static void on_turn(struct loop_task *task)
 
 static void start_failed(struct queue_role *role, const char *what)
 {
-    process_failed(&role->process, span_str(what));
+    AUTO(buf_done) struct buf text = BUF_EMPTY(4096);
+    buf_add_str(&text, what);
+    if (role->trouble.n)
+        buf_printf(&text, " (%.*s): %.*s", SPAN_ARGS(buf_span(&role->path)), SPAN_ARGS(buf_span(&role->trouble)));
+    process_failed(&role->process, buf_span(&text));
     process_leave(&role->process, 1);
 }
 
@@ -200,6 +204,7 @@ int queue_main(void)
     role->hostname = role->hostname_next = BUF_EMPTY(512);
     role->postmaster = BUF_EMPTY(1024);
     role->path = BUF_EMPTY(8192);
+    role->trouble = BUF_EMPTY(2048);
     list_init(&role->writers);
     list_init(&role->deliveries);
     list_init(&role->givings);
@@ -227,6 +232,7 @@ int queue_main(void)
     buf_done(&role->hostname_next);
     buf_done(&role->postmaster);
     buf_done(&role->path);
+    buf_done(&role->trouble);
     process_done(&role->process);
     free(role);
     return exit_status;

@@ -56,6 +56,7 @@ struct queue_role {
     struct process process;
     struct conf *conf;               /* the settings that hold */
     struct conf *conf_next;          /* sent, not yet in force */
+    struct buf trouble;              /* what was last found wrong with the spool */
     struct buf hostname, hostname_next, postmaster, path;
     struct queue queue;
     struct spool_store *store;

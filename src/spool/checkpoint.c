@@ -91,8 +91,11 @@ enum status spool_checkpoint_begin(struct spool_journal *journal)
                                      .since_wall_ms = ops->wall_ms(ops) };
     if (ops->random(ops, &segment.salt, sizeof segment.salt) < 0)
         return STATUS_IO;
+    ops->unlinkat(ops, spool_store_dir(journal->store), CHECKPOINT_NEW); /* of a predecessor; whose file it is otherwise stays whole */
     int fd = ops->openat(ops, spool_store_dir(journal->store), CHECKPOINT_NEW,
-                         O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST)
+        spool_store_report(journal->store, CHECKPOINT_NEW, "in the way of the next checkpoint: move it elsewhere");
     if (fd < 0)
         return STATUS_IO;
     journal_work(journal); /* what was appended until now belongs before the checkpoint */

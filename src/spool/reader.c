@@ -62,6 +62,8 @@ enum status spool_message_read(const struct spool_ops *ops, int fd, struct spool
         /* The segment may have begun a new life since we looked at it. */
         struct spool_segment now;
         status = spool_segment_read(ops, fd, &now);
+        if (status == STATUS_DAMAGED)
+            status = spool_segment_read_cut(ops, fd, &now);
         if (status == STATUS_OK && now.salt == segment->salt)
             return STATUS_DAMAGED;
         if (status == STATUS_OK) {

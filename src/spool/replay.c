@@ -38,8 +38,16 @@ static enum status read_checkpoint(struct replay *replay)
     const struct spool_ops *ops = journal->ops;
     struct spool_scan scan = { .ops = ops, .on_record = on_record, .arg = replay };
     scan.fd = ops->openat(ops, spool_store_dir(journal->store), CHECKPOINT_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (scan.fd < 0 && errno == ELOOP)
+        spool_store_report(journal->store, CHECKPOINT_NAME, "a symbolic link, which is not followed: put the file itself in its place");
     if (scan.fd < 0)
         return errno == ENOENT ? STATUS_OK : STATUS_IO;
+    struct stat st;
+    if (ops->fstat(ops, scan.fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+        spool_store_report(journal->store, CHECKPOINT_NAME, "not a plain file: move it elsewhere");
+        ops->close(ops, scan.fd);
+        return STATUS_DENIED;
+    }
     enum status status = spool_segment_read(ops, scan.fd, &scan.segment);
     if (status == STATUS_OK && scan.segment.use != SPOOL_CHECKPOINT)
         status = STATUS_DAMAGED;
@@ -54,7 +62,8 @@ static enum status read_checkpoint(struct replay *replay)
         store_raise_sequence(journal->store, scan.segment.sequence);
     }
     if (status == STATUS_DENIED)
-        spool_store_report(journal->store, CHECKPOINT_NAME, "written by a newer version of goniec");
+        spool_store_report(journal->store, CHECKPOINT_NAME,
+                           "written by a newer version of goniec; start that version, or let it empty its queue");
     else if (status == STATUS_DAMAGED || (status == STATUS_OK && !replay->whole && !replay->refused))
         spool_store_report(journal->store, CHECKPOINT_NAME,
                            "damaged: what it knew of retry times and finished recipients may be lost; no message is");

@@ -70,6 +70,23 @@ enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool
     return status;
 }
 
+enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, struct spool_segment *ret)
+{
+    struct stat st;
+    struct spool_segment segment;
+    if (ops->fstat(ops, fd, &st) < 0)
+        return STATUS_IO;
+    enum status status = read_at(ops, fd, 0, &segment);
+    if (status != STATUS_OK)
+        return status;
+    uint64_t whole = (uint64_t)st.st_size / SPOOL_BLOCK * SPOOL_BLOCK;
+    if (segment.use == SPOOL_CHECKPOINT || whole < SPOOL_SEGMENT_FIRST + SPOOL_BLOCK)
+        return STATUS_DAMAGED;
+    segment.octets = (uint32_t)MIN(whole + SPOOL_BLOCK, (uint64_t)segment.octets); /* no copy of the description at its end */
+    *ret = segment;
+    return STATUS_OK;
+}
+
 enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_segment *segment)
 {
     uint8_t block[SPOOL_BLOCK] = { 0 };

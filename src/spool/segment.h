@@ -36,6 +36,9 @@ static inline uint32_t spool_segment_end(const struct spool_segment *segment) { 
 /* Reads and checks the description, the first copy or else the last. DAMAGED: neither is one. DENIED: written by a
  * newer goniec. IO: errno. */
 MUST_CHECK enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool_segment *ret);
+/* The same for a file that is shorter than its description says, by which its records end sooner; `ret->octets` is made
+ * to fit. Longer ones are what they say. */
+MUST_CHECK enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, struct spool_segment *ret);
 /* Writes both copies; does not sync. */
 MUST_CHECK enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_segment *segment);
 

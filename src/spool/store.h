@@ -53,7 +53,8 @@ void spool_store_each(struct spool_store *store, bool (*each)(void *arg, const s
 /* What is known of segment `number`; NULL: there is none. */
 const struct spool_segment *spool_store_segment(const struct spool_store *store, uint32_t number);
 /* Hands out the records of segment `number` behind the known one at offset `after` (0: all), synced. Damaged records
- * are copied to quarantine/ and reported by name. */
+ * are copied to quarantine/ and reported by name. Anything but OK: not all was read, or damage could not be put aside, so
+ * that the segment must not be given back. */
 MUST_CHECK enum status spool_store_scan(struct spool_store *store, uint32_t number, uint32_t after,
                                         bool (*on_record)(void *arg, const struct spool_found *found), void *arg);
 

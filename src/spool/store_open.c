@@ -24,13 +24,16 @@ static enum status open_own(struct spool_store *store, int parent, const char *n
     }
     int fd = ops->openat(ops, parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd < 0 || ops->fstat(ops, fd, &st) < 0) {
-        store_report(store, name, "the directory cannot be opened (it must not be a symbolic link)");
+        store_report(store, name, errno == ENOTDIR || errno == ELOOP
+                                      ? "not a directory itself (links are not followed): put the directory in its place"
+                                      : "the directory cannot be opened");
         return STATUS_IO;
     }
     *ret = fd;
     if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-        store_report(store, name, st.st_uid != geteuid() ? "the directory belongs to another user"
-                                                         : "the directory is open to others; its mode must be 0700");
+        store_report(store, name, st.st_uid != geteuid()
+                                      ? "the directory belongs to another user: give it to the server's user (chown -R)"
+                                      : "the directory is open to others: its mode must be 0700 (chmod 700)");
         return STATUS_DENIED;
     }
     return made && parent >= 0 ? spool_fsync(ops, parent) : STATUS_OK;
@@ -42,8 +45,12 @@ static enum status take_lock(struct spool_store *store)
 {
     const struct spool_ops *ops = store->ops;
     store->lock_fd = ops->openat(ops, store->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
+    if (store->lock_fd < 0) {
+        store_report(store, "lock", errno == ELOOP    ? "a symbolic link, which is not followed; remove it"
+                                    : errno == EISDIR ? "a directory where the lock file has to be; remove it"
+                                                      : "cannot be opened for writing");
         return STATUS_IO;
+    }
     for (unsigned waited = 0; ops->lock(ops, store->lock_fd) < 0; waited += LOCK_STEP_MS) {
         if (errno != EWOULDBLOCK)
             return STATUS_IO;
@@ -74,23 +81,67 @@ static void report_segment(struct spool_store *store, const char *name, const ch
     store_report(store, path, what);
 }
 
-/* What one segment file says of itself. DAMAGED: it is not to be used, ever. IO: the system would not let us look. */
-static enum status look_at(struct spool_store *store, const char *name, uint32_t number, struct spool_segment *ret)
+static const char *why_not_ours(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return "not a plain file, though it has the name of a segment; left alone: move it elsewhere";
+    if (st->st_uid != geteuid())
+        return "belongs to another user; left alone: give it to the server's user (chown), or move it elsewhere";
+    return NULL;
+}
+
+/* What one segment file says of itself. DAMAGED: it is not to be used, ever; DENIED: nor is the spool. `*why` tells.
+ * IO: the system would not let us look. */
+static enum status read_description(struct spool_store *store, int fd, uint32_t number, struct spool_segment *ret, const char **why)
 {
     const struct spool_ops *ops = store->ops;
     struct stat st;
+    if (ops->fstat(ops, fd, &st) < 0 || (*why = why_not_ours(&st)))
+        return STATUS_DAMAGED;
+    enum status status = spool_segment_read(ops, fd, ret);
+    bool is_cut = status == STATUS_DAMAGED && spool_segment_read_cut(ops, fd, ret) == STATUS_OK && ret->use != SPOOL_EMPTY;
+    if (is_cut)
+        status = STATUS_OK;
+    if (status == STATUS_OK && (ret->number != number || ret->use == SPOOL_CHECKPOINT)) {
+        *why = "the copy of another file of the spool; left alone: move it elsewhere";
+        return STATUS_DAMAGED;
+    }
+    if (status == STATUS_OK && st.st_nlink > 1 && ret->use != SPOOL_EMPTY) {
+        *why = "has a second name (a hard link), by which what it holds would be overwritten there too; remove the "
+               "other name, or copy the file: cp -p it, and rename the copy";
+        return STATUS_DENIED;
+    }
+    if (status == STATUS_OK && st.st_nlink > 1) {
+        *why = "has a second name (a hard link) and is empty; left alone: it may be removed";
+        return STATUS_DAMAGED;
+    }
+    if (is_cut)
+        *why = "its size is not what it says; what is whole in it is used";
+    return status;
+}
+
+static enum status look_at(struct spool_store *store, const char *name, uint32_t number, struct spool_segment *ret, const char **why)
+{
+    const struct spool_ops *ops = store->ops;
+    *why = "its description is unreadable; left alone: `goniec spool verify` tells more";
     int fd = ops->openat(ops, store->segments_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0)
+    if (fd < 0) {
+        *why = errno == ELOOP ? "a symbolic link, which is not followed; left alone: put the file itself in its place"
+                              : "cannot be opened; left alone";
         return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM ? STATUS_IO : STATUS_DAMAGED;
-    enum status status = STATUS_DAMAGED;
-    if (ops->fstat(ops, fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
-        status = spool_segment_read(ops, fd, ret);
-    if (status == STATUS_OK && (ret->number != number || ret->use == SPOOL_CHECKPOINT))
-        status = STATUS_DAMAGED;
+    }
+    const char *said = NULL;
+    enum status status = read_description(store, fd, number, ret, &said);
     /* That it is EMPTY may be known to the page cache only: what was in it must not come back. */
     if (status == STATUS_OK && ret->use == SPOOL_EMPTY)
         status = spool_fdatasync(ops, fd);
     ops->close(ops, fd);
+    if (said)
+        *why = said;
+    else if (status == STATUS_OK)
+        *why = NULL;
+    else if (status == STATUS_DENIED)
+        *why = "written by a newer version of goniec; start that version, or let it empty its queue";
     return status;
 }
 
@@ -103,6 +154,12 @@ static void report_unread(struct spool_store *store, const char *name)
     report_segment(store, name, what);
 }
 
+/* "0000002b.new": one that a predecessor was filling; it holds nothing. */
+static bool is_unfinished(const char *name)
+{
+    return strspn(name, "0123456789abcdef") == 8 && strcmp(name + 8, ".new") == 0;
+}
+
 static bool each_segment(void *arg, const char *name)
 {
     struct listing *listing = arg;
@@ -112,24 +169,23 @@ static bool each_segment(void *arg, const char *name)
     uint32_t number;
     if (!spool_segment_name_parse(name, &number)) {
         /* A segment that was never finished holds nothing. */
-        if (span_ends_case(span_str(name), SPAN(".new")))
+        if (is_unfinished(name))
             store->ops->unlinkat(store->ops, store->segments_dir, name);
         else
             report_segment(store, name, "not a file of the spool; left alone");
         return true;
     }
     store->next_number = MAX(store->next_number, number + 1);
-    enum status status = look_at(store, name, number, &segment);
-    if (status == STATUS_DAMAGED) {
-        report_segment(store, name, "its description is unreadable, or it is not our file; left alone");
+    const char *why;
+    enum status status = look_at(store, name, number, &segment, &why);
+    if (why && status != STATUS_IO)
+        report_segment(store, name, why);
+    if (status == STATUS_DAMAGED)
         return true;
-    }
     if (status == STATUS_IO)
         report_unread(store, name);
     else if (status == STATUS_OK)
         status = store_add(store, &segment, segment.use == SPOOL_EMPTY ? ENTRY_READY : ENTRY_USED, &entry);
-    else
-        report_segment(store, name, "written by a newer version of goniec; start that version, or let it empty its queue");
     listing->status = status;
     return status == STATUS_OK;
 }

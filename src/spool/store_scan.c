@@ -15,6 +15,7 @@ struct reading {
     struct spool_segment segment;
     bool (*on_record)(void *arg, const struct spool_found *found);
     void *arg;
+    enum status status;      /* of putting aside */
 };
 
 static enum status copy_octets(const struct spool_ops *ops, int from, int to, uint32_t at, uint32_t octets)
@@ -63,6 +64,8 @@ static void on_damage(void *arg, const struct spool_damage *damage)
     if (damage->id)
         id_text(damage->id, id);
     enum status status = quarantine(reading, damage, name);
+    if (status != STATUS_OK && status != STATUS_EXISTS)
+        reading->status = status;
     snprintf(what, sizeof what, "message %s at offset %u (%u octets): %s; %s quarantine/%s", id, damage->offset,
              damage->octets, damage->what, status == STATUS_OK       ? "copied to"
                                            : status == STATUS_EXISTS ? "was copied before to"
@@ -83,7 +86,7 @@ enum status spool_store_scan(struct spool_store *store, uint32_t number, uint32_
     struct entry *entry = store_entry(store, number);
     if (!entry)
         return STATUS_NOT_FOUND;
-    struct reading reading = { store, -1, entry->segment, each, arg };
+    struct reading reading = { store, -1, entry->segment, each, arg, STATUS_OK };
     enum status status = spool_store_read_fd(store, number, &reading.fd);
     if (status != STATUS_OK)
         return status;
@@ -96,5 +99,5 @@ enum status spool_store_scan(struct spool_store *store, uint32_t number, uint32_
     if (status == STATUS_OK)
         status = spool_scan_run(&scan);
     store->ops->close(store->ops, reading.fd);
-    return status;
+    return status == STATUS_OK ? reading.status : status;
 }

@@ -15,6 +15,7 @@ struct reading {
     int bodies_dir;
     struct spool_scan *scan;
     uint64_t records;
+    uint32_t number;         /* of the segment, as its name says */
     bool ended;
 };
 
@@ -116,6 +117,8 @@ static enum status read_records(struct reading *reading, int fd)
     enum status status = spool_segment_read(verify->ops, fd, &scan.segment);
     if (status == STATUS_OK)
         status = spool_scan_run(&scan);
+    if (status == STATUS_OK && scan.segment.use != SPOOL_CHECKPOINT && scan.segment.number != reading->number)
+        fault(verify, SPOOL_FAULT_FOREIGN, reading->name, "the copy of another file of the spool");
     if (status == STATUS_DENIED)
         fault(verify, SPOOL_FAULT_VERSION, reading->name, "written by a newer version of goniec");
     else if (status == STATUS_DAMAGED)
@@ -147,7 +150,7 @@ static bool each_segment(void *arg, const char *base)
         return true;
     }
     int dir = open_in(verify, verify->dir, "segments", O_DIRECTORY), fd = open_in(verify, dir, base, 0);
-    struct reading own = { .verify = verify, .name = name, .bodies_dir = reading->bodies_dir };
+    struct reading own = { .verify = verify, .name = name, .bodies_dir = reading->bodies_dir, .number = number };
     verify->segments++;
     if (fd < 0) {
         if (errno != ENOENT) /* else the server has removed it meanwhile */

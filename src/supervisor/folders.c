@@ -1,6 +1,7 @@
 #include "supervisor/folders.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -78,6 +79,19 @@ static void write_pid(const struct plan *plan)
     }
 }
 
+enum { LOCK_WAIT_MS = 1000, LOCK_STEP_MS = 20 };
+
+/* A process that the kernel is taking down may have it for a moment. */
+static bool lock_wait(int fd)
+{
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+        if (waited >= LOCK_WAIT_MS)
+            return false;
+        (void)poll(NULL, 0, LOCK_STEP_MS);
+    }
+    return true;
+}
+
 int folders_lock(const struct plan *plan, struct conf_faults *faults, bool *ret_was_cut_off)
 {
     const struct span *path = &plan->settings->common.state_dir;
@@ -87,7 +101,7 @@ int folders_lock(const struct plan *plan, struct conf_faults *faults, bool *ret_
         conf_fault_at(plan->conf, path, faults, "state-dir: cannot write in %s: %s", path->p, strerror(errno));
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_wait(fd)) {
         ssize_t n = pread(fd, holder, sizeof holder - 1, 0);
         holder[n > 0 ? strcspn(holder, "\n") : 0] = 0;
         conf_fault_at(plan->conf, path, faults, "state-dir: another goniec is running on %s (process %s)", path->p, holder);
