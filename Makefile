@@ -8,7 +8,9 @@
 #   make scale      goniec with a million waiting, 100,000 domains, bad weather, big mail (CASES=)
 #   make agree      goniec's load generator and receiver beside Postfix's own
 #   make attack     an honest client before and during ten kinds of attack
-#   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed)
+#   make crash      ROUNDS=100 of kill -9 under load, and an account of every message (FROM=1, the first seed;
+#                   POWER=1: the disk loses power in each)
+#   make soak       MINUTES=20 of mixed load, with figures over time that must stay flat
 #   make sim        goniec's processes on a simulated machine with every trouble there is, SEEDS=500 lives (FROM=1, SCENARIO=)
 #   make mutants    goniec with one mistake at a time, until the simulator sees it (SEEDS=100, FROM=1)
 #   make fuzz       every fuzzer, which share MINUTES=20 (or SECONDS= for each; TARGETS= of them)
@@ -28,7 +30,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,big,idle,cores
-.PHONY: all run test count bench scale agree attack crash sim mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
+.PHONY: all run test count bench scale agree attack crash soak sim mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -74,7 +76,12 @@ agree:
 crash:
 	packaging/packages.sh test
 	$(MAKE) --no-print-directory all
-	GONIEC_BUILD=$(BUILD) /usr/bin/python3 tests/crash/rounds.py --rounds $(ROUNDS) --from $(FROM)
+	GONIEC_BUILD=$(BUILD) tests/crash/rounds.py --rounds $(ROUNDS) --from $(FROM) $(if $(POWER),--power)
+
+soak:
+	packaging/packages.sh test
+	$(MAKE) --no-print-directory all
+	GONIEC_BUILD=$(BUILD) tests/crash/soak.py --minutes $(MINUTES) --csv soak.csv
 
 sim:
 	packaging/packages.sh test

@@ -47,6 +47,8 @@ class Ledger:
         self.accounts = {}
         self.seen = collections.Counter()
         self.faults = []
+        self.took = []          # seconds from DATA to the reply, for whoever wants them and takes them away
+        self.keeps_files = True # in the sinks, to look at after a fault
         self.counts = collections.Counter()
         self.replies = collections.Counter() # to clients that were put off: (code, words)
         self.gaps = [] # of what came twice: seconds from the first arrival to the next kill
@@ -83,6 +85,8 @@ class Ledger:
                     break
                 self.seen[sink.name] += 1
                 self.take(path.read_bytes(), path.stat().st_mtime)
+                if not self.keeps_files:
+                    path.unlink()
 
     def take(self, raw, when):
         head, _, body = raw.partition(b"\r\n\r\n")

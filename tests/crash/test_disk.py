@@ -1,6 +1,6 @@
 """Disks that are full, fail, turn read-only or lose power under mixed load: clients are told, nothing accepted is lost.
 
-Skipped where nobody may mount a file system. `make crash DISK=power` does rounds of power cuts.
+Skipped where nobody may mount a file system. `make crash POWER=1` does rounds of power cuts.
 """
 import os
 

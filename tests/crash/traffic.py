@@ -6,6 +6,7 @@ import random
 import smtplib
 import ssl
 import threading
+import time
 
 from house import Sink
 from ledger import SENDERS, sender_of
@@ -57,6 +58,8 @@ class Client(threading.Thread):
                 if self.connection is None:
                     self.connection = self.connect()
                 self.send()
+                if self.traffic.pause_s:
+                    self.traffic.ending.wait(self.traffic.pause_s)
                 if self.chance.random() < 0.1:
                     self.hang_up()
             except (OSError, smtplib.SMTPException, ValueError):
@@ -109,7 +112,9 @@ class Client(threading.Thread):
                 taken.append(recipient)
         if taken:
             try:
+                began = time.monotonic()
                 code, reply = client.data(message)
+                ledger.took.append(time.monotonic() - began)
             except smtplib.SMTPDataError as answer:
                 code, reply = answer.smtp_code, answer.smtp_error
         if taken and code == 250:
@@ -125,7 +130,8 @@ class Traffic:
 
     count = 0
 
-    def __init__(self, ports, ledger, seed, clients=8):
+    def __init__(self, ports, ledger, seed, clients=8, pause_s=0):
+        self.pause_s = pause_s # between messages of a client
         self.ports, self.ledger, self.ending, self.lock = ports, ledger, threading.Event(), threading.Lock()
         self.clients = [Client(self, index, f"{seed}/{index}") for index in range(clients)]
         for client in self.clients:
