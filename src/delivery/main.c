@@ -96,10 +96,12 @@ static void on_drain(void *arg)
         process_drained(&role->process);
 }
 
+static bool is_joined(void *arg) { return ((const struct delivery_role *)arg)->delivery.queue; }
+
 int delivery_main(void)
 {
     static const struct process_orders orders = { .settings = on_settings, .peer = on_peer, .lock = on_lock, .start = hold, .reload = hold,
-                                                  .drain = on_drain };
+                                                  .drain = on_drain, .is_joined = is_joined };
     struct delivery_role *role = calloc(1, sizeof *role);
     if (!role || process_init(&role->process, ROLE_DELIVERY, &orders, role) != STATUS_OK) {
         free(role);

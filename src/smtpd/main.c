@@ -279,11 +279,17 @@ static void role_done(struct role_state *state)
     explicit_bzero(state->ticket_secret, sizeof state->ticket_secret);
 }
 
+static bool is_joined(void *arg)
+{
+    const struct smtpd *smtpd = &((struct role_state *)arg)->smtpd;
+    return smtpd->store.queue && smtpd->asking.directory;
+}
+
 int smtpd_main(void)
 {
     static const struct process_orders orders = {
         .settings = on_settings, .listener = on_listener, .peer = on_peer, .tickets = on_tickets, .lock = on_lock, .tally = on_tally,
-        .start = on_hold, .reload = on_hold, .drain = on_drain,
+        .start = on_hold, .reload = on_hold, .drain = on_drain, .is_joined = is_joined,
     };
     struct role_state state = { 0 };
     if (process_init(&state.process, ROLE_SMTPD, &orders, &state) != STATUS_OK)

@@ -126,6 +126,7 @@ static void start(struct process *process)
     if (process->locked && probe_run)
         probe_run(role_name(process->role), &process->log);
 #endif
+    process->started = true;
     process->orders->start(process->arg);
 }
 
@@ -175,9 +176,31 @@ static void on_supervisor_gone(void *arg, struct channel *channel, enum status w
     process_leave(arg, 1);
 }
 
+static void on_alone(struct loop_timer *timer)
+{
+    struct process *process = CONTAINER(timer, struct process, alone);
+    log_error(&process->log, "peer-missing", LOG_STR("what", "a channel to another process broke, and no other came; "
+              "this one ends, to be started again with new ones"));
+    process_leave(process, 1);
+}
+
+static void peers_check(struct process *process)
+{
+    bool alone = process->started && !process->draining && !process->orders->is_joined(process->arg);
+    if (alone == loop_timer_runs(&process->alone))
+        return;
+    if (alone)
+        loop_timer_set(&process->alone, PROCESS_ALONE_MS);
+    else
+        loop_timer_stop(&process->alone);
+}
+
 static void on_flush(struct loop_task *task)
 {
-    log_flush(&CONTAINER(task, struct process, flush)->log);
+    struct process *process = CONTAINER(task, struct process, flush);
+    if (process->orders->is_joined)
+        peers_check(process);
+    log_flush(&process->log);
 }
 
 void process_keep_secrets(void)
@@ -200,6 +223,7 @@ enum status process_init(struct process *process, enum role role, const struct p
         loop_free(process->loop);
         return STATUS_MEMORY;
     }
+    loop_timer_init(process->loop, &process->alone, on_alone);
     loop_hook_add(process->loop, &process->flush, on_flush);
     return STATUS_OK;
 }
@@ -217,5 +241,6 @@ void process_done(struct process *process)
     if (process->log_fd >= 0)
         close(process->log_fd);
     loop_hook_remove(&process->flush);
+    loop_timer_stop(&process->alone);
     loop_free(process->loop);
 }

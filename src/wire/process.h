@@ -25,6 +25,10 @@ struct process_orders {
     bool (*lock)(void *arg, struct lock *lock);
     void (*start)(void *arg);   /* open the doors, then process_ready(), now or later */
     void (*reload)(void *arg);  /* what was sent since holds, then process_ready() */
+    /* Has it the channels that it cannot work without? A peer that dies is replaced by the supervisor, but nobody mends a
+     * channel that broke between two who live: who misses one for PROCESS_ALONE_MS ends, and its successor gets all anew.
+     * NULL: it needs none. Asked once a turn, after START. */
+    bool (*is_joined)(void *arg);
     void (*drain)(void *arg);   /* take nothing new; process_drained() when nothing is left in hand */
 };
 
@@ -36,11 +40,14 @@ struct process {
     void *arg;
     /* private */
     struct loop_task flush;
+    struct loop_timer alone;
     enum role role;
     int log_fd;
     int exit_status;
-    bool has_settings, draining, locked;
+    bool has_settings, started, draining, locked;
 };
+
+#define PROCESS_ALONE_MS 60000 /* the supervisor never takes as long to start a peer again */
 
 /* No core dumps and no debugger of the same user: keys, passwords and mail lie in the memory. process_init() does it. */
 void process_keep_secrets(void);
