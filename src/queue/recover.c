@@ -90,7 +90,7 @@ static void defer_again(struct queue *queue, struct queue_share *share, const st
     queue_reason_unref(queue, share->last);
     share->last = queue_reason_keep(queue, queue_reason_ref(queue, &entry->words));
     share->tries = entry->tries;
-    share->retry_ms = MUTANT(RETRY_TIME_LOST) ? INT64_MAX / 2 : entry->retry_ms;
+    share->retry_ms = entry->retry_ms;
 }
 
 static void reroute(struct queue *queue, struct queue_share *share, struct span route)

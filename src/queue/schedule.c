@@ -1,5 +1,6 @@
 #include "queue/schedule.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "queue/retry.h"
 #include "queue/settle.h"
 #include <assert.h>
@@ -131,7 +132,7 @@ void queue_share_resume(struct queue *queue, struct queue_share *share)
     if (queue->recovering || (share->flags & QUEUE_SHARE_HELD))
         return;
     if (share->retry_ms > queue->now_ms)
-        queue_share_wait(queue, share, share->retry_ms);
+        queue_share_wait(queue, share, MUTANT(RETRY_TIME_LOST) ? INT64_MAX / 2 : share->retry_ms);
     else
         queue_share_go(queue, share);
 }

@@ -337,6 +337,7 @@ void chaos_end(void)
 {
     unsigned latency = kernel_faults()->latency_us;
     world->calm = true;
+    world->calm_ms = kernel_now_ms();
     *kernel_faults() = (struct kernel_faults){ .latency_us = latency, .sync_us = 500, .names_in_order = true };
     kernel_disk_resize(UINT64_C(4) << 30);
     while (!world->killer_left)

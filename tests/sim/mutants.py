@@ -21,7 +21,7 @@ SCENARIOS = {
     "hole-ends-log": "flips", "last-commit-skipped": "kills", "unannounced-forgotten": "kills", "survivor-dropped": "weather",
     "ids-reused": "kills", "body-not-synced": "power", "body-name-not-synced": "power", "body-removed-early": "power",
     "checkpoint-not-synced": "power", "checkpoint-named-early": "power", "journal-freed-early": "power",
-    "checkpoint-omits-leased": "kills", "confirmed-before-written": "disk", "retry-time-lost": "kills",
+    "checkpoint-omits-leased": "kills", "confirmed-before-written": "mixed", "retry-time-lost": "kills",
     "hold-forgotten": "operators", "delete-not-written": "operators", "recipient-forgotten": "weather", "lease-never-back": "kills",
     "held-lease-not-told": "kills", "outcome-not-told-again": "kills", "settled-before-250": "weather", "wrong-recipient": "weather",
     "bounce-closed-early": "kills",
@@ -83,7 +83,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--any", action="store_true", help="let each seed choose its scenario")
     parser.add_argument("only", nargs="*", help="names of mutants; all without")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     simulator, escaped, worst = Simulator(options.program, options.jobs), [], 0
     chosen = [mutant for mutant in mutants() if not options.only or mutant[0] in options.only]
     print(f"{'mutant':26} {'caught after':14} {'scenario':10} what the simulator said")

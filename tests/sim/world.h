@@ -153,7 +153,8 @@ struct domain {
 /* What the log tells is noted in the context of the process that writes it: all of this is there before the run. */
 struct world {
     struct plan plan;
-    bool calm;                   /* the weather has cleared, nothing goes wrong any more */
+    bool calm;                   /* the weather has cleared, nothing goes wrong any more, */
+    int64_t calm_ms;             /* since then */
     bool over;                   /* clients and operators go home */
     struct host hosts[WORLD_HOSTS];
     unsigned host_count;
