@@ -399,6 +399,8 @@ void on_act_journal(void *arg, uint8_t kind, uint64_t id, struct span content)
 {
     struct queue_role *role = arg;
     enum status status = spool_journal_append(role->journal, kind, id, content);
+    if (status == STATUS_MEMORY)
+        abort(); /* as queue_journal() does */
     if (status != STATUS_OK)
         log_error(role_log(role), "entry-lost", LOG_ID(id), LOG_INT("kind", kind), LOG_STR("why", status_text(status)));
 }

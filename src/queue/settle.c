@@ -8,10 +8,14 @@
 /* What is done with a recipient; each share's are sorted into these. */
 enum { FAILS_SILENTLY, FAILS };
 
+/* Without memory for an entry: what it says must not be confirmed to anybody, so give up loudly. delivery tells the next
+ * queue again. */
 void queue_journal(struct queue *queue, uint64_t id, const struct queue_entry *entry)
 {
     buf_clear(&queue->scratch);
     queue_entry_put(&queue->scratch, entry);
+    if (queue->scratch.failed)
+        abort();
     queue->acts->journal(queue->arg, (uint8_t)entry->kind, id, buf_span(&queue->scratch));
 }
 
@@ -21,7 +25,7 @@ void settle_journal(struct queue *queue, struct queue_share *share, const uint8_
 {
     uint32_t few[16], *indexes = few, n = 0;
     if (share->count > ARRAY_LEN(few) && !(indexes = malloc(share->count * sizeof *indexes)))
-        return; /* after a power cut they would wait again: late, not lost */
+        abort();
     const struct queue_rcpt *rcpts = queue_share_rcpts(share);
     for (uint32_t i = 0; i < share->count; i++)
         if (!class || class[i] == which)
