@@ -93,7 +93,7 @@ static void wait_for_checkpoint(void)
 
 static void power_cut(void)
 {
-    if (!world->plan.disk && one_in(3))
+    if (!world->plan.disk && one_in(2))
         wait_for_checkpoint();
     house_off();
     if (one_in(4))
@@ -114,9 +114,11 @@ static void killer(void *arg)
         nap(10, world->plan.trouble_ms * 100 / (15 * (int64_t)sum));
         if (world->calm)
             break;
-        if (kernel_below(sum) < world->plan.power)
-            power_cut();
-        else if (one_in(5))
+        if (kernel_below(sum) < world->plan.power) {
+            do
+                power_cut();
+            while (one_in(2) && !world->calm); /* after a few starts a checkpoint is due */
+        } else if (one_in(5))
             all_die();
         else
             one_dies();
