@@ -250,9 +250,11 @@ static bool enqueue(struct writer *writer, struct span body)
                                      .sender = told.sender, .recipient_count = told.recipient_count,
                                      .recipients = told.recipients };
     enum status status = role_arrived(role, &arrival);
-    if (status == STATUS_OK)
+    if (status == STATUS_MEMORY)
+        segment->unread = true; /* its record must stay where it is: the next start finds it */
+    if (status == STATUS_OK && !segment->unread)
         segment->known = told.offset;
-    else
+    else if (status != STATUS_OK)
         log_error(role_log(role), "announcement-refused", LOG_ID(told.id), LOG_STR("why", status_text(status)));
     return status == STATUS_OK || status == STATUS_MEMORY;
 }

@@ -231,8 +231,12 @@ enum status store_stored(struct store *store, const struct intake *intake, enum 
         return STATUS_CLOSED;
     }
     intake_announce(intake, channel_begin(store->queue, WRITER_ENQUEUE));
-    channel_end(store->queue);
-    return STATUS_OK;
+    if (channel_end(store->queue) == STATUS_FULL) {
+        log_warning(store->log, "stored-without-queue", LOG_ID(intake->id),
+                    LOG_STR("why", "out of memory to tell the queue; not acknowledged, may arrive twice"));
+        return STATUS_CLOSED;
+    }
+    return STATUS_OK; /* a channel that is dead: the next queue finds it */
 }
 
 bool store_is_idle(const struct store *store) { return !store->writer || spool_writer_waiting(store->writer) == 0; }

@@ -51,7 +51,8 @@ uint64_t store_id(struct store *store);
 MUST_CHECK enum status store_put(struct store *store, struct intake *intake, const struct spool_body_ref *file,
                                  intake_on_stored *on_stored);
 /* First of all in on_stored: tells the queue. Returns `status`, or CLOSED when the queue died before the commit ended:
- * its successor may have read the segment already, so the message must not be acknowledged. (If the successor did find
+ * its successor may have read the segment already, so the message must not be acknowledged; nor may it when there is no memory
+ * to tell the queue. (If the successor did find
  * it, the client's next attempt makes a second copy; the log says so.) */
 enum status store_stored(struct store *store, const struct intake *intake, enum status status);
 bool store_is_idle(const struct store *store);
