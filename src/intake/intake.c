@@ -224,6 +224,7 @@ static enum status envelope_write(struct intake *intake, struct spool_envelope *
     envelope->recipients = all;
     envelope->recipient_count = intake->recipient_count;
     enum status status = spool_envelope_encode(envelope, &intake->envelope);
+    envelope->recipients = NULL; /* they end here */
     if (all != few)
         free(all);
     return intake->packed.failed ? STATUS_MEMORY : status;
