@@ -48,8 +48,9 @@ bool operator_ask(const char *request, void (*on_line)(void *arg, struct span li
     talk_init(talk, fd, PATIENCE_MS);
     if (talk_say(talk, "%s\n", request))
         while (!answered && line_get(talk, &line)) {
-            answered = has(buf_span(&line), SPAN("\"done\"")) || has(buf_span(&line), SPAN("\"error\""));
-            if (has(buf_span(&line), SPAN("\"error\"")))
+            answered = has(buf_span(&line), SPAN("\"done\"")) || has(buf_span(&line), SPAN("{\"error\""));
+            bool starved = world->plan.memory && has(buf_span(&line), SPAN("memory"));
+            if (has(buf_span(&line), SPAN("{\"error\"")) && !starved)
                 kernel_fail("the queue does not understand its operator: %s: %s", request, buf_cstr(&line));
             if (on_line)
                 on_line(arg, buf_span(&line));

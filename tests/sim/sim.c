@@ -4,6 +4,7 @@
  *     sim --seeds N --from K [--scenario NAME] [--minutes M] [--jobs J] [--replay] [--mutant NAME]
  */
 #include "world.h"
+#include "base/mutant.h"
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -289,6 +290,15 @@ static bool options_take(int argc, char **argv, struct options *ret)
     return optind == argc && ret->jobs >= 1 && ret->jobs <= 64;
 }
 
+static bool mutant_choose(const char *name)
+{
+#ifdef GONIEC_MUTANTS
+    return mutant_set(name);
+#else
+    return !name;
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -296,6 +306,10 @@ int main(int argc, char **argv)
     if (!options_take(argc, argv, &options))
         return usage();
     time_t began = time(NULL);
+    if (options.mutant && !mutant_choose(options.mutant)) {
+        fprintf(stderr, "sim: there is no mutant %s, or this program was built without any (-Dmutants=true)\n", options.mutant);
+        return 2;
+    }
     json_set_alloc_funcs(malloc, free); /* the simulated ones, for what it gives is freed by its callers */
     if (options.replay) {
         struct verdict verdict;

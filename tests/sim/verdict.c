@@ -249,6 +249,25 @@ void verdict_space(void)
 
 /* -- the end -- */
 
+struct first {
+    char line[400];
+};
+
+static void keep_first(void *arg, struct span line)
+{
+    struct first *first = arg;
+    if (!first->line[0])
+        snprintf(first->line, sizeof first->line, "%.*s", SPAN_ARGS(line));
+}
+
+static void stuck(const struct operator_status *status)
+{
+    struct first first = { 0 };
+    operator_ask("{\"op\":\"list\",\"filter\":{\"all\":true},\"limit\":1}", keep_first, &first);
+    kernel_fail("STUCK: %llu messages, %llu recipients are still in the queue, first: %s", (unsigned long long)status->messages,
+                (unsigned long long)status->recipients, first.line);
+}
+
 void verdict_wait_until_empty(void)
 {
     struct operator_status status = { 0 };
@@ -267,6 +286,5 @@ void verdict_wait_until_empty(void)
     }
     if (!known)
         kernel_fail("the queue answers nobody any more");
-    kernel_fail("STUCK: %llu messages, %llu recipients are still in the queue", (unsigned long long)status.messages,
-                (unsigned long long)status.recipients);
+    stuck(&status);
 }
