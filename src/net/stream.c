@@ -316,6 +316,13 @@ static void on_task(struct loop_task *task)
         return; /* freed inside */
 }
 
+void stream_wipe(struct stream *stream, size_t n)
+{
+    struct span input = span_head(stream_input(stream), n);
+    if (input.n)
+        explicit_bzero((char *)(uintptr_t)input.p, input.n); /* our own memory, of which others only get to look at */
+}
+
 void stream_consume(struct stream *stream, size_t n)
 {
     if (stream->showing) {

@@ -50,6 +50,8 @@ void stream_free_closing(void);
 
 /* -- reading -- */
 void stream_consume(struct stream *stream, size_t n); /* the first n octets of the input are done with */
+/* Overwrites the first `n` octets of the input, which held a password; they still have to be consumed. */
+void stream_wipe(struct stream *stream, size_t n);
 struct span stream_input(const struct stream *stream); /* what is unconsumed; borrowed until the handler returns */
 void stream_pause(struct stream *stream);  /* no on_readable until stream_resume() */
 void stream_resume(struct stream *stream); /* shows the unconsumed input again in this turn's tasks, then reads on */

@@ -33,7 +33,8 @@ void tls_error_set(char error[TLS_ERROR_SIZE], const char *what)
 bool tls_context_harden(SSL_CTX *context, bool only_tls13, int least_version)
 {
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                     SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
+                                     SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF |
+                                     SSL_OP_CLEANSE_PLAINTEXT /* passwords come through */);
     /* An idle connection keeps no record buffers; writes may be tried again from another place. */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return SSL_CTX_set_min_proto_version(context, only_tls13 ? TLS1_3_VERSION : least_version) == 1 &&

@@ -153,6 +153,8 @@ static bool send_it(struct asking *asking, struct question *question, uint16_t k
     bool sent = !body->failed && channel_send(asking->directory, kind, buf_span(body)) == STATUS_OK;
     if (!sent)
         forget(asking, question);
+    else if (kind == ASK_AUTH_START || kind == ASK_AUTH_NEXT)
+        channel_is_secret(asking->directory);
     return sent;
 }
 

@@ -241,8 +241,8 @@ static bool act(struct session *session, const struct smtp_server_event *event)
     case SMTP_EVENT_MORE:
     case SMTP_EVENT_PAUSED: return false;
     case SMTP_EVENT_STARTTLS: on_starttls(session); break;
-    case SMTP_EVENT_AUTH: login_on_auth(session, event); break;
-    case SMTP_EVENT_AUTH_RESPONSE: login_on_response(session, event); break;
+    case SMTP_EVENT_AUTH: session->secret = true; login_on_auth(session, event); break;
+    case SMTP_EVENT_AUTH_RESPONSE: session->secret = true; login_on_response(session, event); break;
     case SMTP_EVENT_AUTH_CANCEL: asking_cancel(&session->smtpd->asking, &session->question); break;
     case SMTP_EVENT_MAIL: session->busy_ms = 0; stream_set_bulk(session->stream, false); envelope_on_mail(session, &event->mail); break;
     case SMTP_EVENT_RCPT: envelope_on_rcpt(session, &event->rcpt); break;
@@ -299,6 +299,9 @@ static void run(struct session *session)
     session->running = false;
     if (session->over)
         return;
+    if (session->secret)
+        stream_wipe(session->stream, all.n - in.n);
+    session->secret = false;
     stream_consume(session->stream, all.n - in.n);
     note_progress(session, in.n < all.n);
     if (event.kind != SMTP_EVENT_MORE)

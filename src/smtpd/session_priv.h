@@ -58,6 +58,7 @@ struct session {
     bool shake_counted, is_bulk;  /* for the client; behind others, because there are many */
     bool running, stalled;        /* stalled: the disk must catch up before more is read */
     bool waits_store;             /* MAIL is good, but the queue is away: since asked_ms */
+    bool secret;                  /* a password was among the octets that are being read */
     bool ended;                   /* the client sends no more, but may read */
     bool over;                    /* nothing more; freed when the stack is ours */
     char mechanism[SMTP_MECHANISM_MAX + 1];

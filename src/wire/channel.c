@@ -25,6 +25,7 @@ struct channel {
     void *arg;
     struct buf out;
     size_t out_done;          /* octets of `out` that the kernel took */
+    bool secret;              /* a password is among them */
     uint64_t sent;            /* octets ever taken by the kernel */
     size_t composing;         /* start in `out` of the frame that channel_begin() opened */
     struct list outgoing;     /* struct outgoing_fds in order */
@@ -132,6 +133,9 @@ static enum status push(struct channel *channel, int flags)
         channel->out_done += (size_t)took;
         channel->sent += (uint64_t)took;
     }
+    if (channel->secret)
+        explicit_bzero(channel->out.p, channel->out.n);
+    channel->secret = false;
     buf_clear(&channel->out);
     channel->out_done = 0;
     loop_fd_want(&channel->fd, LOOP_READ);
@@ -286,6 +290,8 @@ void channel_free(struct channel *channel)
     else
         destroy(channel);
 }
+
+void channel_is_secret(struct channel *channel) { channel->secret = true; }
 
 /* Once the front of a long queue is sent it moves out of the way, at most once per half of the buffer. */
 static void tidy(struct channel *channel)

@@ -37,6 +37,9 @@ enum status channel_send(struct channel *channel, uint16_t kind, struct span bod
 /* The same with descriptors, which are duplicated at once: the caller keeps its own. */
 enum status channel_send_fds(struct channel *channel, uint16_t kind, struct span body, const int *fds, unsigned count);
 
+/* What waits now holds a password: it is overwritten as soon as all of it was sent. */
+void channel_is_secret(struct channel *channel);
+
 /* Composes in place, without a copy: channel_begin(), wire_put_*() into what it gave, channel_end(). */
 struct buf *channel_begin(struct channel *channel, uint16_t kind);
 enum status channel_end(struct channel *channel);

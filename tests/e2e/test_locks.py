@@ -193,3 +193,60 @@ def test_the_unit_is_tight(tmp_path):
                           timeout=60)
     score = float(re.search(r"exposure level for .*: ([0-9.]+)", done.stdout).group(1))
     assert score < 2.0, done.stdout
+
+
+def memory_of(pid):
+    """Everything that the process has in memory and can be read (by root)."""
+    found = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            match = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
+            if not match or "[v" in line:
+                continue
+            start, end = (int(text, 16) for text in match.groups())
+            for at in range(start, end, 16 << 20):
+                try:
+                    memory.seek(at)
+                    found.append(memory.read(min(end - at, 16 << 20)))
+                except (OSError, ValueError, OverflowError):
+                    break
+    return found
+
+
+SECRET = "Zo8-quite-unlike-anything-else-in-memory"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look into another process")
+@pytest.mark.parametrize("how", ["plain", "login", "wrong"])
+def test_passwords_leave_the_memory(tmp_path, how):
+    """Once a login is over, no process has the password any more, in whatever form it came over the wire."""
+    account = ("anna@example.org", SECRET if how != "wrong" else "something else")
+    with House(tmp_path / "house", accounts=(account,)) as house:
+        with smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=30) as client:
+            client.starttls()
+            client.ehlo()
+            client.user, client.password = "anna@example.org", SECRET
+            if how == "login":
+                code, _ = client.auth("LOGIN", client.auth_login)
+            else:
+                import base64
+                line = base64.b64encode(f"\0anna@example.org\0{SECRET}".encode()).decode()
+                code, _ = client.docmd("AUTH", f"PLAIN {line}")
+            assert code == (535 if how == "wrong" else 235)
+            client.docmd("NOOP")
+            left = []
+            needles = [SECRET.encode(), *coded(SECRET)]
+            for role in ("smtpd", "directory", "queue", "delivery"):
+                for pid in house.pids(role):
+                    memory = memory_of(pid)
+                    assert sum(map(len, memory)) > 1 << 20
+                    left += [(role, needle) for block in memory for needle in needles if needle in block]
+            assert not left
+        log = house.log_file.read_bytes()
+        assert not any(needle in log for needle in needles)
+
+
+def coded(text):
+    """What of the text is in its base64 whatever stands before it."""
+    import base64
+    return [base64.b64encode(b"\0" * shift + text.encode())[8:-8] for shift in range(3)]
