@@ -233,5 +233,6 @@ def read_events(path):
         for line in file:
             if any(name in line for name in wanted):
                 with contextlib.suppress(ValueError):
-                    found.append(json.loads(line))
+                    # Whoever was killed in the middle of a line has no line end: the next one's begins behind it.
+                    found.append(json.loads(line[line.rfind(b'{"time":'):]))
     return found
