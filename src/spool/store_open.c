@@ -26,7 +26,9 @@ static enum status open_own(struct spool_store *store, int parent, const char *n
     if (fd < 0 || ops->fstat(ops, fd, &st) < 0) {
         store_report(store, name, errno == ENOTDIR || errno == ELOOP
                                       ? "not a directory itself (links are not followed): put the directory in its place"
-                                      : "the directory cannot be opened");
+                                  : errno == EACCES ? "the directory cannot be opened: it belongs to another user; give it "
+                                                      "to the server's user (chown -R), with the mode 0700"
+                                                    : "the directory cannot be opened");
         return STATUS_IO;
     }
     *ret = fd;
@@ -126,8 +128,10 @@ static enum status look_at(struct spool_store *store, const char *name, uint32_t
     *why = "its description is unreadable; left alone: `goniec spool verify` tells more";
     int fd = ops->openat(ops, store->segments_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0) {
-        *why = errno == ELOOP ? "a symbolic link, which is not followed; left alone: put the file itself in its place"
-                              : "cannot be opened; left alone";
+        *why = errno == ELOOP    ? "a symbolic link, which is not followed; left alone: put the file itself in its place"
+               : errno == EACCES ? "cannot be opened, belongs to another user; left alone: give it to the server's user (chown), "
+                                   "with the mode 0600, or move it elsewhere"
+                                 : "cannot be opened; left alone";
         return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM ? STATUS_IO : STATUS_DAMAGED;
     }
     const char *said = NULL;

@@ -14,7 +14,7 @@ PURE = """
 __assert_fail __cpu_model __errno_location __explicit_bzero_chk __memcpy_chk __memmove_chk __memset_chk __sched_cpucount
 __snprintf_chk __vsnprintf_chk __stack_chk_fail __tls_get_addr _GLOBAL_OFFSET_TABLE_ explicit_bzero fclose fileno gmtime_r
 inet_ntop inet_pton memchr memcmp memcpy memmem memmove memrchr memset qsort snprintf vsnprintf sigaddset sigemptyset
-sigfillset strchr strcmp strcpy strerror strerrorname_np strlen strncmp strncpy strnlen strpbrk strrchr strspn strstr
+sigdelset sigfillset strchr strcmp strcpy strerror strerrorname_np strlen strncmp strncpy strnlen strpbrk strrchr strspn strstr
 strcspn strtoull strtoul strtol __isoc99_sscanf bsearch pthread_once getpwuid_r getpwnam getgrouplist getgrgid_r getgrgid
 getgrnam getgrnam_r __fdelt_chk munmap ffs tolower toupper __ctype_b_loc __ctype_tolower_loc environ signalfd
 """.split()
@@ -48,7 +48,7 @@ def main():
             continue
         for row in nm(archive, "-u"):
             name = row[-1]
-            if len(row) == 2 and name not in defined | calls and name not in PURE and not name.startswith(LIBRARIES):
+            if row[0] == "U" and name not in defined | calls and name not in PURE and not name.startswith(LIBRARIES):
                 faults.append(f"{archive}: {name}() goes past the simulator; give it a __wrap_{name} in tests/sim/kernel_*.c")
         for row in nm(archive, "--defined-only"):
             if len(row) != 3 or row[1] not in "bBdD" or row[-1].startswith(("__asan", "__odr", ".L", "__ubsan")):
