@@ -62,7 +62,7 @@ static void client_watch(struct control_client *client)
 {
     bool waits = client->out.n > client->sent;
     loop_fd_want(&client->fd, (waits ? LOOP_WRITE : 0u) | (client->request || client->ending ? 0u : LOOP_READ));
-    if (client->request && client->out.n - client->sent < OUT_ENOUGH)
+    if (client->request && client->kept != CONTROL_KEPT_SOON && client->out.n - client->sent < OUT_ENOUGH)
         loop_later(&client->step);
 }
 
@@ -78,7 +78,8 @@ static void line_next(struct control_client *client)
 static void on_step(struct loop_task *task)
 {
     struct control_client *client = CONTAINER(task, struct control_client, step);
-    if (client->request && client->out.n - client->sent < OUT_ENOUGH && !control_step(client)) {
+    bool may = client->request && client->kept != CONTROL_KEPT_SOON && client->out.n - client->sent < OUT_ENOUGH;
+    if (may && !control_step(client)) {
         control_end(client);
         line_next(client);
     }
@@ -209,6 +210,14 @@ enum status control_open(struct queue_role *role)
         control->fd.fd = -1;
     }
     return status;
+}
+
+void control_trouble(struct queue_role *role)
+{
+    if (!role->control)
+        return;
+    for (LIST_EACH(link, &role->control->clients))
+        control_not_kept(CONTAINER(link, struct control_client, link));
 }
 
 void control_close(struct queue_role *role)

@@ -8,6 +8,9 @@
 enum control_op { CONTROL_STATUS, CONTROL_LIST, CONTROL_SHOW, CONTROL_HOLD, CONTROL_RELEASE, CONTROL_RETRY,
                   CONTROL_DELETE, CONTROL_REROUTE, CONTROL_OP_COUNT };
 
+/* What a request changed is in the journal; is it synced? */
+enum control_kept { CONTROL_KEPT_UNASKED, CONTROL_KEPT_SOON, CONTROL_KEPT, CONTROL_KEPT_NOT };
+
 struct control_client {
     struct list link;
     struct queue_role *role;
@@ -24,6 +27,8 @@ struct control_client {
     struct choice choice;
     const char *why, *via;       /* borrowed from the request */
     uint64_t limit, shown, messages, recipients, busy;
+    enum control_kept kept;
+    struct spool_sync sync;      /* while `kept` is SOON */
 };
 
 /* -- control.c -- */
@@ -36,8 +41,10 @@ MUST_CHECK bool control_who_may_ask(const struct queue_role *role, int fd, char 
 /* -- control_work.c -- */
 /* Begins what the line asks for. */
 void control_begin(struct control_client *client, struct span line);
-/* Some more of it. True: there is more to do. */
+/* Some more of it. True: there is more to do, now or, where `kept` is SOON, when the client's `step` runs next. */
 bool control_step(struct control_client *client);
+/* The journal cannot be written: whoever waits for it is told so. */
+void control_not_kept(struct control_client *client);
 void control_end(struct control_client *client);
 
 /* -- control_tell.c -- */

@@ -2,6 +2,7 @@
 #include "queue/control_priv.h"
 #include "queue/recover.h"
 #include "queue/schedule.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MESSAGES_A_TURN 100
@@ -106,6 +107,9 @@ void control_begin(struct control_client *client, struct span line)
 
 void control_end(struct control_client *client)
 {
+    if (client->kept == CONTROL_KEPT_SOON)
+        spool_journal_sync_cancel(client->role->journal, &client->sync);
+    client->kept = CONTROL_KEPT_UNASKED;
     json_decref(client->request);
     filter_done(&client->filter);
     choice_done(&client->choice);
@@ -202,6 +206,43 @@ static void message_change(struct control_client *client, struct queue_message *
     free(chosen.indexes);
 }
 
+/* -- the journal has it -- */
+
+static void on_synced(struct spool_sync *sync)
+{
+    struct control_client *client = CONTAINER(sync, struct control_client, sync);
+    client->kept = CONTROL_KEPT;
+    loop_later(&client->step);
+}
+
+void control_not_kept(struct control_client *client)
+{
+    if (client->kept != CONTROL_KEPT_SOON)
+        return;
+    spool_journal_sync_cancel(client->role->journal, &client->sync);
+    client->kept = CONTROL_KEPT_NOT;
+    loop_later(&client->step);
+}
+
+/* All that the request changed is waited for at once, so that it costs one sync. */
+static void keep(struct control_client *client)
+{
+    client->kept = CONTROL_KEPT_SOON;
+    client->sync = (struct spool_sync){ .on_done = on_synced };
+    spool_journal_sync(client->role->journal, &client->sync);
+    if (spool_journal_trouble(client->role->journal) != STATUS_OK)
+        control_not_kept(client);
+}
+
+static void say_not_kept(struct control_client *client)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s: done for %llu recipients, but the journal cannot be written (%s): a restart may undo it "
+             "until the log says journal-works-again", works[client->op].name, (unsigned long long)client->recipients,
+             status_text(spool_journal_trouble(client->role->journal)));
+    say_error(client, text);
+}
+
 /* -- one message after the other -- */
 
 static bool any_recipient(const struct control_client *client, const struct queue_message *message,
@@ -244,7 +285,9 @@ static bool message_do(struct control_client *client, struct queue_message *mess
 
 static void say_end(struct control_client *client, bool more)
 {
-    if (client->op == CONTROL_LIST || client->op == CONTROL_SHOW)
+    if (client->kept == CONTROL_KEPT_NOT)
+        say_not_kept(client);
+    else if (client->op == CONTROL_LIST || client->op == CONTROL_SHOW)
         client_say(client, json_pack("{s:b,s:I,s:b}", "done", 1, "shown", (json_int_t)client->shown, "more",
                                      more));
     else
@@ -252,8 +295,28 @@ static void say_end(struct control_client *client, bool more)
                                      "recipients", (json_int_t)client->recipients, "busy", (json_int_t)client->busy));
 }
 
+/* Nothing more is to be looked at. False: all is said. */
+static bool finish(struct control_client *client, enum status status)
+{
+    queue_pump(&client->role->queue);
+    if (status == STATUS_MEMORY) {
+        say_error(client, "out of memory");
+        return false;
+    }
+    if (works[client->op].entry && client->messages) {
+        keep(client);
+        return true;
+    }
+    say_end(client, status == STATUS_OK);
+    return false;
+}
+
 bool control_step(struct control_client *client)
 {
+    if (client->kept != CONTROL_KEPT_UNASKED) {
+        say_end(client, false);
+        return false;
+    }
     if (client->op == CONTROL_STATUS) {
         client_say(client, control_status(client->role));
         return false;
@@ -264,14 +327,8 @@ bool control_step(struct control_client *client)
         bool enough = client->limit && client->shown + client->messages >= client->limit;
         if (status == STATUS_AGAIN)
             break;
-        if (status != STATUS_OK || enough) {
-            if (status == STATUS_MEMORY)
-                say_error(client, "out of memory");
-            else
-                say_end(client, status == STATUS_OK);
-            queue_pump(&client->role->queue);
-            return false;
-        }
+        if (status != STATUS_OK || enough)
+            return finish(client, status);
         struct queue_message *message = queue_message_find(&client->role->queue, id);
         if (message)
             work += message_do(client, message);

@@ -62,6 +62,8 @@ static void on_trouble(void *arg, enum status status)
         log_error(role_log(role), "journal-trouble", LOG_STR("why", status_text(status)),
                   LOG_STR("what", "what became of messages cannot be written, so that no more are sent until it can"));
     queue_stall(&role->queue, role_now(role), status != STATUS_OK);
+    if (status != STATUS_OK)
+        control_trouble(role);
 }
 
 /* -- open -- */

@@ -160,6 +160,7 @@ void compact_close(struct queue_role *role);
 /* -- control.c -- */
 MUST_CHECK enum status control_open(struct queue_role *role);
 void control_close(struct queue_role *role);
+void control_trouble(struct queue_role *role);                 /* the journal cannot be written */
 /* -- control_who.c -- */
 void control_who_read(struct queue_role *role);                /* the names of those who may ask; opens files */
 void control_who_done(struct queue_role *role);

@@ -326,6 +326,19 @@ void spool_journal_sync(struct spool_journal *journal, struct spool_sync *sync)
         loop_later(&journal->tell);
 }
 
+void spool_journal_sync_cancel(struct spool_journal *journal, struct spool_sync *sync)
+{
+    struct spool_sync **at = &journal->waiting;
+    while (*at && *at != sync)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    *at = sync->next;
+    if (journal->waiting_last == &sync->next)
+        journal->waiting_last = at;
+}
+
+enum status spool_journal_trouble(const struct spool_journal *journal) { return journal->trouble; }
 bool spool_journal_is_written(const struct spool_journal *journal) { return journal->written == journal->raw.n; }
 bool spool_journal_is_synced(const struct spool_journal *journal) { return journal->synced == journal->appended; }
 uint64_t spool_journal_octets(const struct spool_journal *journal) { return journal->octets; }

@@ -49,6 +49,8 @@ struct spool_sync {
     uint64_t upto;
 };
 void spool_journal_sync(struct spool_journal *journal, struct spool_sync *sync);
+void spool_journal_sync_cancel(struct spool_journal *journal, struct spool_sync *sync); /* one whose `on_done` did not run */
+enum status spool_journal_trouble(const struct spool_journal *journal); /* what on_trouble was last told */
 /* Would everything that was appended survive our own death? */
 bool spool_journal_is_written(const struct spool_journal *journal);
 /* Is everything that was appended synced? */

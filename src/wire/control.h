@@ -11,7 +11,8 @@
  *                                         last {"done": true, "shown": 100, "more": true}
  *   {"op": "show", "filter": F}           the same with all of their recipients
  *   {"op": "hold" | "release" | "retry" | "delete" | "reroute", "filter": F, "why": "...", "via": "smtp://host:25"}
- *                                         last {"done": true, "messages": 3, "recipients": 5, "busy": 1}
+ *                                         last {"done": true, "messages": 3, "recipients": 5, "busy": 1}, said when it is
+ *                                         synced; "error" where the journal cannot be written. A retry keeps nothing.
  *
  * "busy" are recipients that were just being delivered or reported and stay as they are. "via" is for reroute: a route
  * as in the settings, or "" for what the settings say.

@@ -44,13 +44,15 @@ bool operator_ask(const char *request, void (*on_line)(void *arg, struct span li
         return false;
     struct talk *talk = calloc(1, sizeof *talk);
     struct buf line = BUF_EMPTY(ANSWER_MAX);
-    bool answered = false;
+    bool answered = false, failed = false;
     talk_init(talk, fd, PATIENCE_MS);
     if (talk_say(talk, "%s\n", request))
         while (!answered && line_get(talk, &line)) {
             answered = has(buf_span(&line), SPAN("\"done\"")) || has(buf_span(&line), SPAN("{\"error\""));
-            bool starved = world->plan.memory && has(buf_span(&line), SPAN("memory"));
-            if (has(buf_span(&line), SPAN("{\"error\"")) && !starved)
+            failed = has(buf_span(&line), SPAN("{\"error\""));
+            bool known = (world->plan.memory && has(buf_span(&line), SPAN("memory"))) ||
+                         has(buf_span(&line), SPAN("the journal cannot be written"));
+            if (failed && !known)
                 kernel_fail("the queue does not understand its operator: %s: %s", request, buf_cstr(&line));
             if (on_line)
                 on_line(arg, buf_span(&line));
@@ -58,7 +60,7 @@ bool operator_ask(const char *request, void (*on_line)(void *arg, struct span li
     close(fd);
     buf_done(&line);
     free(talk);
-    return answered;
+    return answered && !failed;
 }
 
 static uint64_t number_behind(struct span line, struct span name)
