@@ -16,6 +16,7 @@ void queue_init(struct queue *queue, const struct queue_settings *settings, cons
     list_init(&queue->turns);
     list_init(&queue->idle_domains);
     list_init(&queue->unasked);
+    queue->ask_again_ms = INT64_MAX;
     list_init(&queue->reports_again);
     list_init(&queue->collecting);
     queue->message_slab = SLAB_OF(struct queue_message);
@@ -263,7 +264,7 @@ int64_t queue_next_ms(const struct queue *queue)
     if (queue->recovering || queue->gathering)
         return INT64_MAX;
     const struct heap_node *wake = heap_first(&queue->wakes), *pause = heap_first(&queue->pauses);
-    int64_t next = queue->reports_again_ms;
+    int64_t next = MIN(queue->reports_again_ms, queue->ask_again_ms);
     next = MIN(next, MIN(queue_leases_next_ms(queue), queue_collected_next_ms(queue)));
     if (wake)
         next = MIN(next, wake->due);

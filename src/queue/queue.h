@@ -95,6 +95,7 @@ struct queue {
     uint32_t generation;           /* of the routes */
     struct map asks;               /* domains being asked about, by token */
     struct list unasked;           /* domains that nobody could be asked about */
+    int64_t ask_again_ms;          /* when to try that again for want of memory; INT64_MAX: not by the clock */
 
     uint64_t recipients;           /* living */
     uint64_t by_place[QUEUE_PLACE_COUNT]; /* recipients */

@@ -40,6 +40,8 @@ static int64_t patience_ends(const struct queue *queue, const struct queue_share
 
 /* -- which site -- */
 
+#define ASK_AGAIN_MS 10000
+
 /* Who may be asked: always the same about a domain, if possible, whose cache has the answer. False: nobody now. */
 static bool choose_asked(struct queue *queue, const struct queue_domain *domain, unsigned *ret)
 {
@@ -57,8 +59,12 @@ static bool ask(struct queue *queue, struct queue_domain *domain)
 {
     unsigned at;
     uint64_t token = queue->asked + 1;
-    if (!choose_asked(queue, domain, &at) || map_add(&queue->asks, &domain->ask, token) != STATUS_OK)
+    if (!choose_asked(queue, domain, &at))
+        return false; /* an answer or somebody who comes makes it go on */
+    if (map_add(&queue->asks, &domain->ask, token) != STATUS_OK) {
+        queue->ask_again_ms = queue->now_ms + ASK_AGAIN_MS;
         return false;
+    }
     queue->asked = token;
     queue->deliveries[at].asks++;
     domain->asked = true;
@@ -205,6 +211,10 @@ static void wake(struct queue *queue, struct queue_share *share)
 
 void queue_schedule_tick(struct queue *queue)
 {
+    if (queue->ask_again_ms <= queue->now_ms) {
+        queue->ask_again_ms = INT64_MAX;
+        queue_ask_again(queue);
+    }
     for (struct heap_node *first; (first = heap_first(&queue->wakes)) && first->due <= queue->now_ms;)
         wake(queue, CONTAINER(first, struct queue_share, wake));
     for (struct heap_node *first; (first = heap_first(&queue->pauses)) && first->due <= queue->now_ms;)

@@ -185,6 +185,23 @@ static void test_a_report_does_not_wait_for_ever(void **state)
     play_free(play);
 }
 
+/* As if there had been no memory for the question: the clock brings it again. */
+static void test_a_question_without_memory(void **state)
+{
+    struct play *play = play_new();
+    play_arrive(play, "", "a@x.example");
+    play_arrive(play, "", "b@y.example");
+    assert_int_equal(play->resolve_count, 0);
+    play->queue.deliveries[0].here = true;
+    play->queue.delivery_count = 1;
+    play->queue.ask_again_ms = play->now + 10000;
+    assert_int_equal(queue_next_ms(&play->queue), play->now + 10000);
+    play_until(play, play->now + 10000);
+    assert_int_equal(play->resolve_count, 2);
+    assert_true(queue_next_ms(&play->queue) > play->now);
+    play_free(play);
+}
+
 static void test_failure_and_notify(void **state)
 {
     struct play *play = play_new();
@@ -521,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_transactions_are_bounded),
         cmocka_unit_test(test_retries_grow_and_expire),
         cmocka_unit_test(test_delay_notice_once_where_allowed),
+        cmocka_unit_test(test_a_question_without_memory),
         cmocka_unit_test(test_failure_and_notify),
         cmocka_unit_test(test_one_report_for_many_sites),
         cmocka_unit_test(test_a_report_does_not_wait_for_ever),
