@@ -129,6 +129,7 @@ static void on_emptied(struct job *job)
     uint32_t number = self->segment.number;
     enum status status = self->status;
     bool removed = self->remove;
+    store->emptying -= !removed;
     if (status == STATUS_OK) {
         entry->segment = self->segment;
         entry->state = ENTRY_READY;
@@ -187,10 +188,11 @@ void store_empty(struct spool_store *store, struct entry *entry)
         return; /* stays in use until the next start */
     self->entry = entry;
     self->segment = entry->segment;
-    self->remove = store->ready_count >= store->settings.keep_most ||
+    self->remove = store->ready_count + store->emptying >= store->settings.keep_most ||
                    entry->segment.octets != store->settings.segment_octets;
     self->job.run = run_empty;
     self->job.on_done = on_emptied;
+    store->emptying += !self->remove;
     entry->state = ENTRY_BUSY;
     jobs_do(&store->jobs, &self->job);
 }

@@ -36,7 +36,7 @@ struct spool_store {
     int dir, segments_dir, bodies_dir, lock_fd;
     struct map segments;
     struct list ready, ready_bodies;
-    unsigned ready_count, making, body_count, making_bodies;
+    unsigned ready_count, making, emptying, body_count, making_bodies;
     uint32_t next_number;
     uint64_t sequence, last_body;
     struct jobs jobs;

@@ -339,11 +339,35 @@ static void a_real_directory_must_be_ours(void **state)
     scene_free(scene);
 }
 
+/* However many are given back at once. */
+static void few_empty_segments_are_kept(void **state)
+{
+    struct scene *scene = scene_new();
+    uint32_t numbers[8];
+    int fd;
+    spool_store_start(scene->store);
+    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
+        turns(scene);
+        assert_int_equal(spool_store_take(scene->store, SPOOL_JOURNAL, 0, &fd, &numbers[i]), STATUS_OK);
+        scene->disk->ops.close(&scene->disk->ops, fd);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++)
+        spool_store_release(scene->store, numbers[i]);
+    turns(scene);
+    turns(scene);
+    unsigned left = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++)
+        left += spool_store_segment(scene->store, numbers[i]) != NULL;
+    assert_in_range(left, 1, 3);
+    scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_ahead_and_hands_out),
         cmocka_unit_test(released_segments_begin_a_new_life),
+        cmocka_unit_test(few_empty_segments_are_kept),
         cmocka_unit_test(no_start_without_a_segment), cmocka_unit_test(low_disk_and_back),
         cmocka_unit_test(the_last_segment_is_the_journals),
         cmocka_unit_test(a_full_disk_leaves_nothing_half_made),
