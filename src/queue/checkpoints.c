@@ -167,6 +167,17 @@ static enum status segments_add(struct checkpointing *checkpointing)
     return STATUS_OK;
 }
 
+/* Where the ids of each writer end, for the messages that had them may be over, and the clock may go back. */
+static enum status writers_add(struct queue_role *role)
+{
+    enum status status = STATUS_OK;
+    role->last_ids[OWN_WRITER] = MAX(role->last_ids[OWN_WRITER], role->ids.last);
+    for (size_t i = 0; i < ID_WRITERS && status == STATUS_OK; i++)
+        if (role->last_ids[i])
+            status = spool_checkpoint_add(role->journal, QUEUE_ENTRY_WRITER, role->last_ids[i], SPAN_NONE);
+    return status;
+}
+
 static void begin(struct checkpointing *checkpointing)
 {
     struct queue_role *role = checkpointing->role;
@@ -176,6 +187,8 @@ static void begin(struct checkpointing *checkpointing)
     checkpointing->active = true;
     checkpointing->messages = 0;
     enum status status = segments_add(checkpointing);
+    if (status == STATUS_OK)
+        status = writers_add(role);
     if (status != STATUS_OK)
         spool_checkpoint_fail(role->journal, status);
     loop_later(&checkpointing->step);

@@ -25,6 +25,7 @@ enum queue_entry_kind {
     QUEUE_ENTRY_MOVED,     /* segment, offset, length: where the record is now */
     QUEUE_ENTRY_SEGMENT,   /* checkpoint: segment (also the id), epoch, known */
     QUEUE_ENTRY_MESSAGE,   /* checkpoint: the whole message; queue/checkpoint.h */
+    QUEUE_ENTRY_WRITER,    /* checkpoint: nothing; the id is the highest that its writer gave */
     QUEUE_ENTRY_END
 };
 
@@ -46,7 +47,7 @@ struct queue_entry {
 
 /* Appends the content of the record. */
 void queue_entry_put(struct buf *buf, const struct queue_entry *entry);
-/* Not for MESSAGE. Spans are borrowed. False: not an entry of that kind. */
+/* Not for MESSAGE and WRITER. Spans are borrowed. False: not an entry of that kind. */
 MUST_CHECK bool queue_entry_get(uint8_t kind, struct span content, struct queue_entry *ret);
 uint32_t queue_entry_index(const struct queue_entry *entry, uint32_t i);
 

@@ -269,6 +269,10 @@ enum status queue_recover_entry(struct queue_recovery *recovery, uint8_t kind, u
         recovery->damaged += status == STATUS_DAMAGED;
         return status;
     }
+    if (kind == QUEUE_ENTRY_WRITER && content.n == 0) {
+        id_seen(recovery, id);
+        return STATUS_OK;
+    }
     if (!queue_entry_get(kind, content, &entry)) {
         recovery->damaged++;
         return STATUS_DAMAGED;

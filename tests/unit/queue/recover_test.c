@@ -328,6 +328,23 @@ static void test_ids_of_each_writer(void **state)
     play_free(play);
 }
 
+/* Also when no message is left that has them. */
+static void test_a_checkpoint_knows_the_ids_that_are_over(void **state)
+{
+    struct play *play = play_new();
+    struct queue_recovery recovery;
+    struct id_source own = { .writer = 0 }, other = { .writer = 2 };
+    uint64_t last = id_next(&own, 1800000000000), others = id_next(&other, 1700000000000);
+    assert_int_equal(queue_recover_begin(&recovery, &play->queue), STATUS_OK);
+    assert_int_equal(queue_recover_entry(&recovery, QUEUE_ENTRY_WRITER, last, SPAN_NONE), STATUS_OK);
+    assert_int_equal(queue_recover_entry(&recovery, QUEUE_ENTRY_WRITER, others, SPAN_NONE), STATUS_OK);
+    assert_int_equal(queue_recover_entry(&recovery, QUEUE_ENTRY_WRITER, last + 1, SPAN("x")), STATUS_DAMAGED);
+    queue_recover_end(&recovery, play->now);
+    assert_true(recovery.last_ids[0] == last && recovery.last_ids[2] == others && recovery.last_ids[1] == 0);
+    assert_int_equal(play->queue.messages.n, 0);
+    play_free(play);
+}
+
 static void test_garbage_in_the_journal(void **state)
 {
     struct play *play = play_new();
@@ -407,7 +424,7 @@ int main(void)
         cmocka_unit_test(test_what_an_operator_did),
         cmocka_unit_test(test_checkpoints_stand_for_the_journal),
         cmocka_unit_test(test_a_moved_record_is_found_where_it_is),
-        cmocka_unit_test(test_ids_of_each_writer), cmocka_unit_test(test_garbage_in_the_journal),
+        cmocka_unit_test(test_ids_of_each_writer), cmocka_unit_test(test_a_checkpoint_knows_the_ids_that_are_over), cmocka_unit_test(test_garbage_in_the_journal),
         cmocka_unit_test(test_late_mail_has_a_last_attempt), cmocka_unit_test(test_a_clock_set_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
