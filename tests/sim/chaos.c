@@ -265,6 +265,7 @@ static void cuts(void *arg)
         if (!connection)
             continue;
         if (one_in(3)) {
+            ledger_incident(CONNECTION_HELD, connection);
             kernel_hold(connection, true);
             nap(100, 30000);
             kernel_hold(connection, false);

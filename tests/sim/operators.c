@@ -81,8 +81,15 @@ bool operator_status(struct operator_status *ret)
     return operator_ask("{\"op\":\"status\"}", on_status, ret);
 }
 
+/* Whoever holds one by name meanwhile holds it no more. */
 void operator_release_all(void)
 {
+    for (uint32_t i = 1; i <= world->letter_count; i++)
+        for (unsigned j = 0; j < world->letters[i]->rcpt_count; j++) {
+            struct rcpt *rcpt = &world->letters[i]->rcpts[j];
+            if (rcpt->held_to == INT64_MAX)
+                rcpt->held_to = kernel_now_ms();
+        }
     operator_ask("{\"op\":\"release\",\"filter\":{\"all\":true},\"why\":\"the end\"}", NULL, NULL);
 }
 
@@ -106,14 +113,15 @@ static void delete_one(struct rcpt *rcpt)
 {
     uint64_t n;
     int64_t began_ms = kernel_now_ms();
-    rcpt->deleted = rcpt->deleted == DELETED_YES ? DELETED_YES : DELETED_MAYBE;
+    enum deleted before = rcpt->deleted; /* who asked before us and was not answered may have done it */
+    rcpt->deleted = MAX(before, DELETED_MAYBE);
     bool sure = ask_one("delete", rcpt, "", &n);
     if (sure && n) {
         rcpt->deleted = DELETED_YES;
         rcpt->deleted_ms = kernel_now_ms();
-    } else if (sure && rcpt->deleted == DELETED_MAYBE) {
+    } else if (sure && before == DELETED_NO && rcpt->deleted == DELETED_MAYBE) {
         rcpt->deleted = DELETED_NO;
-    } else {
+    } else if (rcpt->deleted != DELETED_YES) {
         rcpt->deleted_ms = began_ms;
     }
 }

@@ -14,7 +14,7 @@ struct peer {
     struct host *host;
     uint64_t connection;
     bool null_sender;
-    int64_t end_ms;              /* when the end of data came */
+    int64_t mail_ms, end_ms;     /* when MAIL and the end of data came */
     bool was_late;               /* it was so strange in this transaction that its client may have gone */
     unsigned rcpt_count;
     char rcpts[WORLD_RECIPIENTS][80];
@@ -129,7 +129,7 @@ static void note_letter(const struct peer *peer, const struct mail_seen *seen, e
         if (!rcpt || its != letter || !rcpt->accepted)
             kernel_fail("letter %u was sent to %s, who is none of its recipients", letter->number, peer->rcpts[i]);
         if (rcpt->sent_count < WORLD_SENDS)
-            rcpt->sent[rcpt->sent_count] = (struct sent){ peer->end_ms, kernel_now_ms(), peer->connection, how };
+            rcpt->sent[rcpt->sent_count] = (struct sent){ peer->mail_ms, peer->end_ms, kernel_now_ms(), peer->connection, how };
         rcpt->sent_count++;
         kernel_trace("delivered: letter %u to %s%s", letter->number, rcpt->address, how == HOW_UNSURE ? ", unheard" : "");
     }
@@ -139,7 +139,7 @@ static void note_report(const struct peer *peer, const struct mail_seen *seen, e
 {
     struct report *report = ledger_report_ref(seen->id);
     if (report->arrived < WORLD_SENDS)
-        report->sent[report->arrived] = (struct sent){ peer->end_ms, kernel_now_ms(), peer->connection, how };
+        report->sent[report->arrived] = (struct sent){ peer->mail_ms, peer->end_ms, kernel_now_ms(), peer->connection, how };
     report->arrived++;
     if (report->arrived == 1)
         mail_report_each(buf_span(&peer->text), report_names, NULL);
@@ -244,6 +244,7 @@ static bool on_mail(struct peer *peer)
     struct span from = path_of(peer->talk.line);
     peer->null_sender = from.n == 0;
     peer->was_late = false;
+    peer->mail_ms = kernel_now_ms();
     peer->rcpt_count = 0;
     snprintf(peer->sender, sizeof peer->sender, "%.*s", SPAN_ARGS(from));
     buf_clear(&peer->text);

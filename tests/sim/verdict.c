@@ -47,11 +47,19 @@ static bool queue_forgot(int64_t ms)
 /* What was on its way when its sender died arrives a little later. */
 enum { ON_ITS_WAY_MS = 2000 };
 
+/* Its connection was cut before the record was safe, or held before that, whose end is a cut. */
+static bool was_cut(const struct sent *sent, int64_t until)
+{
+    int64_t from = sent->end_ms - ON_ITS_WAY_MS;
+    return happened(CONNECTION_CUT, sent->connection, from, until) ||
+           (happened(CONNECTION_HELD, sent->connection, 0, until) && happened(CONNECTION_CUT, sent->connection, from, INT64_MAX));
+}
+
 static bool outcome_forgot(const struct sent *sent)
 {
     int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = window_end(sent->ms);
     return sent->how == HOW_UNSURE || happened(KILLED_DELIVERY, 0, from, end) || happened(KILLED_ALL, 0, from, end) ||
-           happened(POWER_CUT, 0, from, end) || happened(CONNECTION_CUT, sent->connection, from, sent->ms + slack_ms()) ||
+           happened(POWER_CUT, 0, from, end) || was_cut(sent, sent->ms + slack_ms()) ||
            happened(LEASES_UNTOLD, 0, from, INT64_MAX) || world->plan.memory;
 }
 
@@ -61,7 +69,7 @@ static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
     int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = window_end(sent->ms);
     if (sent->how == HOW_UNSURE || world->plan.memory || !happened(KILLED_DELIVERY, 0, from, end) ||
         happened(KILLED_ALL, 0, from, until) || happened(POWER_CUT, 0, from, until) ||
-        happened(KILLED_QUEUE, 0, from - slack_ms(), until) || happened(CONNECTION_CUT, sent->connection, from, end))
+        happened(KILLED_QUEUE, 0, from - slack_ms(), until) || was_cut(sent, end))
         return true;
     return happened(LEASE_LOST, id, from, until) || happened(LEASES_UNTOLD, 0, from, until);
 }
@@ -117,7 +125,8 @@ static void check_both(const struct letter *letter, const struct rcpt *rcpt)
         return;
     int64_t bounced_ms = rcpt->bounced_ms[0];
     const struct sent *first = &rcpt->sent[0];
-    if (first->ms < bounced_ms ? !outcome_forgot(first) : !queue_forgot(bounced_ms))
+    bool on_its_way = first->mail_ms < bounced_ms; /* its server may have read it after all patience */
+    if (!(on_its_way && outcome_forgot(first)) && !(first->ms >= bounced_ms && queue_forgot(bounced_ms)))
         kernel_fail("%s got letter %u, and its sender was told that he did not", rcpt->address, letter->number);
 }
 
@@ -178,6 +187,39 @@ static void check_report(const struct report *report)
                     report->about, (long long)report->logged_ms);
     if (report->arrived > 1)
         check_twice(report->id, "a sender's report", report->sent, report->arrived);
+}
+
+/* A sync that failed may have written all the same: what was refused because of it is found by the next start. */
+static bool may_turn_up(const struct letter *letter)
+{
+    return world->plan.disk && letter && letter->answer != ANSWER_TAKEN && !letter->logged;
+}
+
+static const struct letter *report_letter(const struct report *report)
+{
+    for (int i = 0; report && i < 4; i++) { /* a report of a report */
+        if (report->about)
+            return ledger_letter(report->about);
+        report = ledger_report(report->about_id);
+    }
+    return NULL;
+}
+
+void verdict_nothing_since(int64_t ms)
+{
+    for (uint32_t i = 1; i <= world->letter_count; i++)
+        for (unsigned j = 0; j < world->letters[i]->rcpt_count; j++) {
+            const struct rcpt *rcpt = &world->letters[i]->rcpts[j];
+            unsigned n = MIN(rcpt->sent_count, (unsigned)WORLD_SENDS);
+            if (n && rcpt->sent[n - 1].end_ms >= ms && !may_turn_up(world->letters[i]))
+                kernel_fail("after a stop letter %u was delivered again to %s", i, rcpt->address);
+        }
+    for (size_t i = 0; i < world->report_count; i++) {
+        const struct report *report = &world->reports[i];
+        unsigned n = MIN(report->arrived, (unsigned)WORLD_SENDS);
+        if (n && report->sent[n - 1].end_ms >= ms && !may_turn_up(report_letter(report)))
+            kernel_fail("after a stop a report about letter %u was delivered again", report->about);
+    }
 }
 
 void verdict_ledger(void)
@@ -287,9 +329,10 @@ void verdict_wait_until_empty(void)
         known = operator_status(&status);
         if (known && status.messages == 0)
             return;
-        operator_release_all();
-        if (world->plan.flips && kernel_now_ms() - began_ms > 5 * INT64_C(3600000)) /* what cannot be read, nobody can release */
+        /* What cannot be read, nobody can release; but while it is tried once more it is not held. */
+        if (world->plan.flips && kernel_now_ms() - began_ms > 5 * INT64_C(3600000))
             operator_ask("{\"op\":\"delete\",\"filter\":{\"state\":\"held\"},\"why\":\"damaged\"}", NULL, NULL);
+        operator_release_all();
         kernel_sleep_ms(step_ms);
         step_ms = MIN(2 * step_ms, INT64_C(1800000));
     }

@@ -53,7 +53,7 @@ void plan_settings(const struct plan *plan, unsigned reloads, struct buf *ret);
 enum delivered_how { HOW_SURE, HOW_UNSURE }; /* UNSURE: the peer's 250 may not have been heard: it cut right behind it */
 
 struct sent {
-    int64_t end_ms, ms;          /* the end of data came; its 250 went */
+    int64_t mail_ms, end_ms, ms; /* MAIL and the end of data came; its 250 went */
     uint64_t connection;
     enum delivered_how how;
 };
@@ -112,8 +112,8 @@ struct report {
     enum deleted deleted;
 };
 
-enum incident_kind { KILLED_SMTPD, KILLED_QUEUE, KILLED_DELIVERY, KILLED_ALL, POWER_CUT, CONNECTION_CUT, LEASES_UNTOLD,
-                     LEASE_LOST, JOURNAL_TROUBLE, JOURNAL_WORKS, BIT_FLIPPED };
+enum incident_kind { KILLED_SMTPD, KILLED_QUEUE, KILLED_DELIVERY, KILLED_ALL, POWER_CUT, CONNECTION_CUT, CONNECTION_HELD,
+                     LEASES_UNTOLD, LEASE_LOST, JOURNAL_TROUBLE, JOURNAL_WORKS, BIT_FLIPPED };
 struct incident {
     enum incident_kind kind;
     int64_t ms;
@@ -236,6 +236,7 @@ int house_pid(const char *role, unsigned number);          /* 0: not there now *
 void verdict_wait_until_empty(void);
 void verdict_spool(const char *when);
 void verdict_space(void);
+void verdict_nothing_since(int64_t ms);                    /* after an orderly stop */
 void verdict_ledger(void);
 
 /* World's random numbers in words. */
