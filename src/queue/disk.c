@@ -231,10 +231,23 @@ void disk_catch_up(struct queue_role *role, struct queue_log_segment *segment, b
     buf_done(&finding.packed);
 }
 
+/* Ids in what could not be read are not to be given again; they may be ahead of the clock, where it was set back. */
+static void ids_keep_off(struct queue_recovery *recovery)
+{
+    int64_t latest = 0;
+    for (size_t i = 0; i < ID_WRITERS; i++)
+        latest = MAX(latest, id_time_wall_ms(recovery->last_ids[i]));
+    for (size_t i = 0; i < ID_WRITERS; i++) {
+        struct id_source source = { .last = recovery->last_ids[i], .writer = (uint8_t)i };
+        recovery->last_ids[i] = id_next(&source, latest + TIME_HOUR_MS);
+    }
+}
+
 static enum status scan_all(struct queue_role *role, struct queue_recovery *recovery)
 {
     struct finding finding = { .role = role, .recovery = recovery, .packed = BUF_EMPTY(PACKED_MAX) };
     enum status worst = STATUS_OK;
+    bool is_unread = false;
     for (MAP_EACH(node, &role->queue.segments)) {
         struct queue_log_segment *segment = CONTAINER(node, struct queue_log_segment, node);
         if (segment == recovery->limbo)
@@ -244,7 +257,10 @@ static enum status scan_all(struct queue_role *role, struct queue_recovery *reco
             worst = status;
         else if (status != STATUS_OK)
             leave_unread(role, segment);
+        is_unread |= segment->unread;
     }
+    if (is_unread)
+        ids_keep_off(recovery);
     buf_done(&finding.packed);
     return worst;
 }
