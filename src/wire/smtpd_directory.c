@@ -1,5 +1,37 @@
 #include "wire/smtpd_directory.h"
 
+/* Several words are the token and one text, others the token, a result and one text. */
+
+static void text_put(struct buf *buf, uint64_t token, struct span text)
+{
+    wire_put_u64(buf, token);
+    wire_put_span(buf, text);
+}
+
+static bool text_get(struct span body, size_t most, uint64_t *token, struct span *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    *token = wire_get_u64(&reader);
+    *ret = wire_get_span(&reader, most);
+    return wire_end(&reader);
+}
+
+static void result_put(struct buf *buf, uint64_t token, uint8_t result, struct span text)
+{
+    wire_put_u64(buf, token);
+    wire_put_u8(buf, result);
+    wire_put_span(buf, text);
+}
+
+static bool result_get(struct span body, size_t most, uint64_t *token, uint8_t *result, struct span *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    *token = wire_get_u64(&reader);
+    *result = wire_get_u8(&reader);
+    *ret = wire_get_span(&reader, most);
+    return wire_end(&reader);
+}
+
 void ask_auth_start_put(struct buf *buf, const struct ask_auth_start *value)
 {
     wire_put_u64(buf, value->token);
@@ -8,6 +40,9 @@ void ask_auth_start_put(struct buf *buf, const struct ask_auth_start *value)
     wire_put_span(buf, value->initial);
     wire_put_span(buf, value->client);
     wire_put_u8(buf, value->tls);
+    wire_put_span(buf, value->exporter);
+    wire_put_span(buf, value->unique);
+    wire_put_span(buf, value->end_point);
 }
 
 bool ask_auth_start_get(struct span body, struct ask_auth_start *ret)
@@ -19,21 +54,20 @@ bool ask_auth_start_get(struct span body, struct ask_auth_start *ret)
     ret->initial = wire_get_span(&reader, WIRE_SASL_MAX);
     ret->client = wire_get_span(&reader, 128);
     ret->tls = wire_get_u8(&reader);
+    ret->exporter = wire_get_span(&reader, WIRE_BINDING_MAX);
+    ret->unique = wire_get_span(&reader, WIRE_BINDING_MAX);
+    ret->end_point = wire_get_span(&reader, WIRE_BINDING_MAX);
     return wire_end(&reader);
 }
 
 void ask_auth_next_put(struct buf *buf, const struct ask_auth_next *value)
 {
-    wire_put_u64(buf, value->token);
-    wire_put_span(buf, value->response);
+    text_put(buf, value->token, value->response);
 }
 
 bool ask_auth_next_get(struct span body, struct ask_auth_next *ret)
 {
-    struct wire_reader reader = wire_read(body);
-    ret->token = wire_get_u64(&reader);
-    ret->response = wire_get_span(&reader, WIRE_SASL_MAX);
-    return wire_end(&reader);
+    return text_get(body, WIRE_SASL_MAX, &ret->token, &ret->response);
 }
 
 void ask_cancel_put(struct buf *buf, const struct ask_cancel *value)
@@ -74,16 +108,12 @@ bool ask_may_send_get(struct span body, struct ask_may_send *ret)
 
 void ask_is_recipient_put(struct buf *buf, const struct ask_is_recipient *value)
 {
-    wire_put_u64(buf, value->token);
-    wire_put_span(buf, value->address);
+    text_put(buf, value->token, value->address);
 }
 
 bool ask_is_recipient_get(struct span body, struct ask_is_recipient *ret)
 {
-    struct wire_reader reader = wire_read(body);
-    ret->token = wire_get_u64(&reader);
-    ret->address = wire_get_span(&reader, 1024);
-    return wire_end(&reader);
+    return text_get(body, 1024, &ret->token, &ret->address);
 }
 
 void ask_sign_put(struct buf *buf, const struct ask_sign *value)
@@ -106,16 +136,12 @@ bool ask_sign_get(struct span body, struct ask_sign *ret)
 
 void tell_challenge_put(struct buf *buf, const struct tell_challenge *value)
 {
-    wire_put_u64(buf, value->token);
-    wire_put_span(buf, value->challenge);
+    text_put(buf, value->token, value->challenge);
 }
 
 bool tell_challenge_get(struct span body, struct tell_challenge *ret)
 {
-    struct wire_reader reader = wire_read(body);
-    ret->token = wire_get_u64(&reader);
-    ret->challenge = wire_get_span(&reader, WIRE_SASL_MAX);
-    return wire_end(&reader);
+    return text_get(body, WIRE_SASL_MAX, &ret->token, &ret->challenge);
 }
 
 void tell_auth_put(struct buf *buf, const struct tell_auth *value)
@@ -138,18 +164,12 @@ bool tell_auth_get(struct span body, struct tell_auth *ret)
 
 void tell_verdict_put(struct buf *buf, const struct tell_verdict *value)
 {
-    wire_put_u64(buf, value->token);
-    wire_put_u8(buf, value->verdict);
-    wire_put_span(buf, value->text);
+    result_put(buf, value->token, value->verdict, value->text);
 }
 
 bool tell_verdict_get(struct span body, struct tell_verdict *ret)
 {
-    struct wire_reader reader = wire_read(body);
-    ret->token = wire_get_u64(&reader);
-    ret->verdict = wire_get_u8(&reader);
-    ret->text = wire_get_span(&reader, 4096);
-    return wire_end(&reader);
+    return result_get(body, 4096, &ret->token, &ret->verdict, &ret->text);
 }
 
 void tell_mechanisms_put(struct buf *buf, const struct tell_mechanisms *value)
@@ -166,16 +186,10 @@ bool tell_mechanisms_get(struct span body, struct tell_mechanisms *ret)
 
 void tell_signature_put(struct buf *buf, const struct tell_signature *value)
 {
-    wire_put_u64(buf, value->token);
-    wire_put_u8(buf, value->result);
-    wire_put_span(buf, value->signature);
+    result_put(buf, value->token, value->result, value->signature);
 }
 
 bool tell_signature_get(struct span body, struct tell_signature *ret)
 {
-    struct wire_reader reader = wire_read(body);
-    ret->token = wire_get_u64(&reader);
-    ret->result = wire_get_u8(&reader);
-    ret->signature = wire_get_span(&reader, WIRE_SIGNATURE_MAX);
-    return wire_end(&reader);
+    return result_get(body, WIRE_SIGNATURE_MAX, &ret->token, &ret->result, &ret->signature);
 }
