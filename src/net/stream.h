@@ -88,6 +88,9 @@ MUST_CHECK enum status stream_start_tls_client(struct stream *stream, struct tls
 MUST_CHECK enum status stream_start_tls_server_with_input(struct stream *stream, struct tls_server *server);
 bool stream_is_tls(const struct stream *stream);            /* also during the handshake */
 const struct tls_info *stream_tls(const struct stream *stream); /* NULL before on_tls */
+/* Has this connection something that no other has? Not without TLS, nor in an old client's TLS 1.2: bind no login to it then. */
+bool stream_tls_can_bind(const struct stream *stream);
+void stream_tls_bindings(const struct stream *stream, struct tls_bindings *ret); /* nothing where it has not */
 const char *stream_tls_failure(const struct stream *stream); /* a phrase for the log; "" when nothing failed */
 
 int stream_errno(const struct stream *stream); /* of the read or write that failed */

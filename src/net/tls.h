@@ -95,6 +95,17 @@ struct tls_info {
     char peer_name[256];      /* client side: the name that matched, else the subject's common name; server side: SNI */
 };
 
+#define TLS_BINDING_MAX 64
+
+/* Channel bindings (RFC 5056): octets that both ends of a connection know and that no other connection has, so that a login
+ * made with them cannot be passed on. 0 octets: this connection has none of that kind. */
+struct tls_bindings {
+    size_t exporter_n, unique_n, end_point_n;
+    unsigned char exporter[TLS_BINDING_MAX];  /* tls-exporter (RFC 9266): TLS 1.3 */
+    unsigned char unique[TLS_BINDING_MAX];    /* tls-unique (RFC 5929): TLS 1.2 with an extended master secret (RFC 7627) */
+    unsigned char end_point[TLS_BINDING_MAX]; /* tls-server-end-point (RFC 5929): a hash of the server's certificate */
+};
+
 /* Makes a P-256 key and a certificate for `name` that it signs itself, both as PEM. */
 MUST_CHECK enum status tls_self_signed(const char *name, unsigned days, struct buf *ret_certificate, struct buf *ret_key);
 /* Octets nobody can guess. Never fails short: aborts when the system has none. */

@@ -7,6 +7,8 @@
 
 /* "what: OpenSSL's reason", and forgets OpenSSL's list of errors. */
 void tls_error_set(char error[TLS_ERROR_SIZE], const char *what);
+/* SSL_get_error() wants an empty list; it nearly always is, and looking costs less than emptying. */
+void tls_forget_errors(void);
 /* Protocol versions, options and curves that both sides have in common. */
 MUST_CHECK bool tls_context_harden(SSL_CTX *context, bool only_tls13, int least_version);
 

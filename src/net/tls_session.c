@@ -66,8 +66,7 @@ static bool connect_bio(struct tls_session *session)
     return true;
 }
 
-/* SSL_get_error() wants an empty list; it nearly always is, and looking costs less than emptying. */
-static void clear_errors(void)
+void tls_forget_errors(void)
 {
     if (ERR_peek_error() != 0)
         ERR_clear_error();
@@ -77,7 +76,7 @@ static void clear_errors(void)
 
 static struct tls_session *new_session(SSL_CTX *context, struct buf *out)
 {
-    clear_errors();
+    tls_forget_errors();
     struct tls_session *session = calloc(1, sizeof(*session));
     if (!session)
         return NULL;
@@ -231,7 +230,7 @@ static enum status handshake_failed(struct tls_session *session)
 
 enum status tls_session_handshake(struct tls_session *session)
 {
-    clear_errors();
+    tls_forget_errors();
     int result = tls_signing_handshake(session);
     if (result == 1) {
         session->established = true;
@@ -251,7 +250,7 @@ bool tls_session_has_input(const struct tls_session *session)
 
 enum status tls_session_read(struct tls_session *session, char *p, size_t room, size_t *ret)
 {
-    clear_errors();
+    tls_forget_errors();
     int result = SSL_read_ex(session->ssl, p, room, ret);
     if (result == 1)
         return STATUS_OK;
@@ -265,7 +264,7 @@ enum status tls_session_read(struct tls_session *session, char *p, size_t room, 
 enum status tls_session_write(struct tls_session *session, struct span clear)
 {
     size_t n;
-    clear_errors();
+    tls_forget_errors();
     if (!clear.n || SSL_write_ex(session->ssl, clear.p, clear.n, &n) == 1)
         return STATUS_OK;
     return failed(session, "TLS cannot send");
@@ -274,8 +273,8 @@ enum status tls_session_write(struct tls_session *session, struct span clear)
 void tls_session_goodbye(struct tls_session *session)
 {
     if (session->established && !session->failure[0]) {
-        clear_errors();
+        tls_forget_errors();
         SSL_shutdown(session->ssl);
     }
-    clear_errors();
+    tls_forget_errors();
 }

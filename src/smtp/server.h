@@ -58,7 +58,7 @@ struct smtp_server_event {
 /* One for all sessions of a listener; must stay while they live, and may change between two commands. */
 struct smtp_server_settings {
     struct span hostname;       /* our name */
-    struct span mechanisms;     /* "PLAIN LOGIN" */
+    struct span mechanisms;     /* "PLAIN LOGIN"; those that end in -PLUS only with SMTP_OFFER_PLUS */
     uint64_t max_octets;        /* of a message, announced as SIZE; 0: no limit */
     uint32_t max_recipients;    /* of a transaction, announced as RCPTMAX */
     uint32_t max_errors;        /* then 421 */
@@ -73,6 +73,7 @@ enum {
     SMTP_OFFER_AUTH = 2,    /* AUTH is possible now (in the door's eyes: encrypted, or allowed in clear) */
     SMTP_NEED_TLS = 4,      /* no MAIL before TLS */
     SMTP_NEED_LOGIN = 8,    /* no MAIL before AUTH */
+    SMTP_OFFER_PLUS = 16,   /* logins can be bound to the connection (RFC 5802 section 6) */
 };
 
 enum smtp_server_state {

@@ -47,11 +47,19 @@ static void on_starttls(struct smtp_server *server, struct span args, struct smt
         ret->kind = SMTP_EVENT_STARTTLS;
 }
 
+bool server_next_mechanism(const struct smtp_server *server, struct span *names, struct span *ret)
+{
+    while (span_cut(names, ' ', ret))
+        if (ret->n > 0 && (server->offers & SMTP_OFFER_PLUS || !span_ends_case(*ret, SPAN("-PLUS"))))
+            return true;
+    return false;
+}
+
 static bool offers_mechanism(const struct smtp_server *server, struct span name)
 {
     struct span names = server->settings->mechanisms;
-    for (struct span one; span_cut(&names, ' ', &one);)
-        if (one.n > 0 && span_eq_case(one, name))
+    for (struct span one; server_next_mechanism(server, &names, &one);)
+        if (span_eq_case(one, name))
             return true;
     return false;
 }

@@ -24,6 +24,8 @@ void server_end_transaction(struct smtp_server *server);
 /* server_commands.c: runs one command; `ret->kind` stays MORE unless the door has to know. */
 void server_command(struct smtp_server *server, struct smtp_command command, bool more_follows,
                     struct smtp_server_event *ret);
+/* Takes the next one that this session offers off the front of `names`. */
+bool server_next_mechanism(const struct smtp_server *server, struct span *names, struct span *ret);
 void server_auth_line(struct smtp_server *server, struct span line, struct smtp_server_event *ret);
 
 /* server_body.c: octets of a message. server_body_next() says false when it needs more of them. */

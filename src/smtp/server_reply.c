@@ -86,6 +86,17 @@ static void ehlo_line(struct smtp_server *server, struct span text, struct span 
     buf_add(&server->out, SPAN("\r\n"));
 }
 
+static void auth_line(struct smtp_server *server)
+{
+    struct span names = server->settings->mechanisms;
+    buf_add(&server->out, SPAN("250-AUTH"));
+    for (struct span one; server_next_mechanism(server, &names, &one);) {
+        buf_add_char(&server->out, ' ');
+        buf_add(&server->out, one);
+    }
+    buf_add(&server->out, SPAN("\r\n"));
+}
+
 /* What is offered to everybody. */
 #define EHLO_ALWAYS "250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n"
 
@@ -105,7 +116,7 @@ void server_say_ehlo(struct smtp_server *server)
     if (server->offers & SMTP_OFFER_TLS)
         ehlo_line(server, SPAN("STARTTLS"), SPAN_NONE);
     if (server->offers & SMTP_OFFER_AUTH && settings->mechanisms.n > 0)
-        ehlo_line(server, SPAN("AUTH "), settings->mechanisms);
+        auth_line(server);
     buf_add(out, SPAN("250-LIMITS RCPTMAX="));
     add_number(out, settings->max_recipients);
     buf_add(out, SPAN("\r\n250 HELP\r\n"));

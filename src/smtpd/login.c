@@ -10,8 +10,11 @@ static void not_now(struct session *session)
     smtp_server_answer(&session->server, 454, STATUS_CODE(4, 7, 0), NOT_NOW);
 }
 
+static bool is_scram(const struct session *session) { return span_starts(span_str(session->mechanism), SPAN("SCRAM-")); }
+
 void login_on_auth(struct session *session, const struct smtp_server_event *event)
 {
+    struct tls_bindings bindings = { .exporter_n = 0 };
     memcpy(session->mechanism, event->mechanism.p, event->mechanism.n);
     session->mechanism[event->mechanism.n] = 0;
     struct ask_auth_start start = {
@@ -21,6 +24,13 @@ void login_on_auth(struct session *session, const struct smtp_server_event *even
         .client = span_str(session->address),
         .tls = session->server.secured,
     };
+    /* Only what was offered: who could not have bound his login to this connection need not explain why he did not. */
+    if (is_scram(session) && session->server.offers & SMTP_OFFER_PLUS) {
+        stream_tls_bindings(session->stream, &bindings);
+        start.exporter = span_of(bindings.exporter, bindings.exporter_n);
+        start.unique = span_of(bindings.unique, bindings.unique_n);
+        start.end_point = span_of(bindings.end_point, bindings.end_point_n);
+    }
     session->asked_ms = loop_now_ms(session->smtpd->loop);
     if (!asking_login(&session->smtpd->asking, &session->question, &start))
         not_now(session);

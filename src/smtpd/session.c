@@ -338,7 +338,7 @@ static void set_offers(struct session *session)
     bool submission = session_is_submission(session);
     session->server.offers = (can_tls ? SMTP_OFFER_TLS : 0u) | (can_login ? SMTP_OFFER_AUTH : 0u) |
                              (submission && can_tls && !can_login ? SMTP_NEED_TLS : 0u) |
-                             (submission ? SMTP_NEED_LOGIN : 0u);
+                             (submission ? SMTP_NEED_LOGIN : 0u) | (stream_tls_can_bind(session->stream) ? SMTP_OFFER_PLUS : 0u);
 }
 
 static void greet(struct session *session)

@@ -10,6 +10,7 @@
 #include "wire/codec.h"
 
 #define WIRE_SASL_MAX 12288    /* octets of one SASL message, decoded from base64 (RFC 4954 section 4) */
+#define WIRE_BINDING_MAX 64    /* octets of a channel binding */
 #define WIRE_LOGIN_MAX 512
 #define WIRE_ASK_MAX 64        /* addresses in one question */
 /* How long a yes answers for the same account: what is asked again within this time is not asked. Counted from the
@@ -28,7 +29,7 @@ enum smtpd_directory_kind {
     TELL_CHALLENGE = 32,   /* struct tell_challenge */
     TELL_AUTH,             /* struct tell_auth: the end of an exchange */
     TELL_VERDICT,          /* struct tell_verdict */
-    TELL_MECHANISMS,       /* struct tell_mechanisms: what to announce; sent when the channel opens */
+    TELL_MECHANISMS,       /* struct tell_mechanisms: what to announce; sent when the channel opens, and when it changes */
     TELL_SIGNATURE,        /* struct tell_signature */
 };
 
@@ -39,6 +40,8 @@ struct ask_auth_start {
     struct span initial;       /* decoded from base64 */
     struct span client;        /* address of the client as text, for the log and for slowing guessers */
     uint8_t tls;               /* the session is encrypted */
+    /* Channel bindings, of SCRAM only; empty: the connection has none, and what needs one was not offered. */
+    struct span exporter, unique, end_point;
 };
 struct ask_auth_next {
     uint64_t token;
@@ -88,7 +91,7 @@ struct tell_verdict {
     struct span text;          /* the sentence of a refusal, without codes, no CR or LF */
 };
 struct tell_mechanisms {
-    struct span names;         /* separated by one space: "PLAIN LOGIN" */
+    struct span names;         /* separated by one space: "PLAIN LOGIN"; what ends in -PLUS needs channel bindings */
 };
 
 enum sign_result { SIGN_OK, SIGN_UNKNOWN_KEY, SIGN_BUSY, SIGN_REFUSED };
