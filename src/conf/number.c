@@ -1,4 +1,4 @@
-#include "conf/number_priv.h"
+#include "conf/number.h"
 #include "base/time.h"
 #include <inttypes.h>
 

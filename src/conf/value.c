@@ -1,5 +1,5 @@
 #include "conf/value_priv.h"
-#include "conf/number_priv.h"
+#include "conf/number.h"
 #include <assert.h>
 #include <inttypes.h>
 

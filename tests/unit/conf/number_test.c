@@ -1,4 +1,4 @@
-#include "conf/number_priv.h"
+#include "conf/number.h"
 #include "test.h"
 
 #define BAD INT64_MIN

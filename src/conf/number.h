@@ -1,4 +1,4 @@
-/* conf/number_priv.h -- numbers with units as people write them: 25MiB, 5min, 1h30min, 300/1h. */
+/* conf/number.h -- numbers with units as people write them: 25MiB, 5min, 1h30min, 300/1h. */
 #pragma once
 #include "conf/directive.h"
 
