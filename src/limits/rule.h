@@ -99,5 +99,4 @@ size_t limits_rules_of(enum limits_kind kind, const struct limits_set *sets, siz
                        size_t most);
 
 /* Protect without configuration: `messages 1000/1d each sender`, `new-recipients 200/1d each sender`. */
-extern const char *const limits_presets[]; /* as text, ended by NULL */
-struct limits_set limits_presets_set(void);
+struct limits_set limits_presets(void);

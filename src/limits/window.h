@@ -35,14 +35,14 @@ struct limits_allowance {
 };
 
 void limits_window_init(struct limits_window *window, uint32_t per_ms); /* at least 1 */
-void limits_window_done(struct limits_window *window);
+void limits_window_done(struct limits_window *window); /* as after init */
 static inline size_t limits_window_octets(const struct limits_window *window)
 {
     return window->room ? window->room * sizeof *window->entries + 16 : 0; /* malloc's header */
 }
 
-/* How many count at `now_ms`; forgets what no longer does. */
-uint64_t limits_window_count(struct limits_window *window, int64_t now_ms);
+/* All functions go on to `now_ms` first: what no longer counts is forgotten, what came back of a burst is off the debt. */
+uint64_t limits_window_count(struct limits_window *window, struct limits_allowance allowance, int64_t now_ms);
 /* How many of them would still count at a later time, if none came. */
 uint64_t limits_window_count_at(const struct limits_window *window, int64_t at_ms);
 /* How many more may pass, now or, if none comes until then, later. */
@@ -51,12 +51,17 @@ uint64_t limits_window_room_at(const struct limits_window *window, struct limits
 /* When `n` more may pass if none comes before; LIMITS_NEVER when that is more than is ever allowed at once. */
 int64_t limits_window_clear(struct limits_window *window, struct limits_allowance allowance, uint64_t n,
                             int64_t now_ms);
-/* Counts `n`, whether there is room or not. `may_grow`: another entry may be allocated. */
-void limits_window_add(struct limits_window *window, struct limits_allowance allowance, uint64_t n, int64_t now_ms,
+/* Room for a first entry, if there is none. False: no memory, and nothing could be counted. */
+MUST_CHECK bool limits_window_reserve(struct limits_window *window);
+/* Counts `n`, whether they may pass or not, in a window that has entries or was reserved. `may_grow`: another entry may
+ * be allocated. False: they had to join an older entry. */
+bool limits_window_add(struct limits_window *window, struct limits_allowance allowance, uint64_t n, int64_t now_ms,
                        bool may_grow);
 /* Takes back `n` that were counted at `at_ms`; what is not found there any more has gone by itself. */
-void limits_window_undo(struct limits_window *window, uint64_t n, int64_t at_ms, int64_t now_ms);
-bool limits_window_is_idle(struct limits_window *window, struct limits_allowance allowance, int64_t now_ms); /* as new */
+void limits_window_undo(struct limits_window *window, struct limits_allowance allowance, uint64_t n, int64_t at_ms,
+                        int64_t now_ms);
+/* Nothing counts any more, and no burst is owed. */
+bool limits_window_is_idle(struct limits_window *window, struct limits_allowance allowance, int64_t now_ms);
 
-/* What a store writes down: entries by age, the oldest first, and back. */
-size_t limits_window_entry(const struct limits_window *window, size_t i, int64_t *ret_age_ms, uint64_t *ret_count);
+/* Entry `i` of `n`, the oldest first: until when it was added to, and how many it counts. */
+void limits_window_entry(const struct limits_window *window, unsigned i, int64_t *ret_ms, uint64_t *ret_count);
