@@ -88,7 +88,7 @@ const struct lock_call lock_table[] = {
     /* segments, body files, the accounts */
     ALLOW(pread64, ROLES), ALLOW(preadv, ROLES), ALLOW(lseek, ROLES), ALLOW(fstat, ROLES),
     ALLOW(pwrite64, SMTPD | FILES), ALLOW(pwritev, SMTPD | FILES), ALLOW(fsync, SMTPD | FILES), ALLOW(fdatasync, SMTPD | FILES),
-    ALLOW(sync_file_range, SMTPD | FILES), ALLOW(fadvise64, SMTPD | FILES), ALLOW(ftruncate, SMTPD | FILES),
+    ALLOW(sync_file_range, SMTPD | FILES), ALLOW(fadvise64, SMTPD | FILES), ALLOW(ftruncate, FILES),
     ALLOW(fallocate, FILES), ALLOW(fstatfs, FILES), ALLOW(getdents64, FILES | SANITIZED), ALLOW(flock, QUEUE), ALLOW(unlink, FILES),
     ALLOW(unlinkat, FILES), ALLOW(rename, QUEUE), ALLOW(renameat, QUEUE), ALLOW(renameat2, QUEUE), ALLOW(mkdir, QUEUE),
     ALLOW(mkdirat, QUEUE),

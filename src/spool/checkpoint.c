@@ -133,7 +133,7 @@ static void run_end(struct job *job)
     const struct spool_ops *ops = journal->ops;
     int dir = spool_store_dir(journal->store);
     if (checkpoint->status == STATUS_OK)
-        checkpoint->status = spool_segment_write(ops, checkpoint->fd, &checkpoint->segment);
+        checkpoint->status = spool_segment_write(ops, checkpoint->fd, NULL, &checkpoint->segment);
     bool named = MUTANT(CHECKPOINT_NAMED_EARLY) && ops->renameat(ops, dir, CHECKPOINT_NEW, CHECKPOINT_NAME) == 0;
     if (checkpoint->status == STATUS_OK && !MUTANT(CHECKPOINT_NOT_SYNCED))
         checkpoint->status = spool_fsync(ops, checkpoint->fd);

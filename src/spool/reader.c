@@ -63,7 +63,7 @@ enum status spool_message_read(const struct spool_ops *ops, int fd, struct spool
         struct spool_segment now;
         status = spool_segment_read(ops, fd, &now);
         if (status == STATUS_DAMAGED)
-            status = spool_segment_read_cut(ops, fd, &now);
+            status = spool_segment_read_cut(ops, fd, NULL, &now);
         if (status == STATUS_OK && now.salt == segment->salt)
             return STATUS_DAMAGED;
         if (status == STATUS_OK) {

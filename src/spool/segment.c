@@ -6,7 +6,8 @@
 static const char magic[8] = "GNCSEGM";
 enum {
     AT_MAGIC = 0, AT_VERSION = 8, AT_NUMBER = 12, AT_EPOCH = 16, AT_USE = 20, AT_SALT = 24, AT_SEQUENCE = 32,
-    AT_OCTETS = 40, AT_WRITER = 44, AT_SINCE = 48, AT_ZERO = 56, AT_CHECK = 60, DESCRIPTION_OCTETS = 64,
+    AT_OCTETS = 40, AT_WRITER = 44, AT_SINCE = 48, AT_LENT = 56, AT_CHECK = 60, AT_STAMP = 64, STAMPED_OCTETS = AT_STAMP,
+    DESCRIPTION_OCTETS = AT_STAMP + SPOOL_STAMP_OCTETS,
 };
 
 uint32_t spool_segment_seed(const struct spool_segment *segment)
@@ -20,10 +21,14 @@ uint32_t spool_segment_seed(const struct spool_segment *segment)
     return crc32c(0, bytes, sizeof bytes);
 }
 
-static enum status decode(const uint8_t bytes[DESCRIPTION_OCTETS], struct spool_segment *ret)
+/* The stamp comes before the version: nobody else can call it one of a newer goniec. */
+static enum status decode(const uint8_t bytes[DESCRIPTION_OCTETS], const struct spool_stamp_key *key,
+                          struct spool_segment *ret)
 {
     if (memcmp(bytes + AT_MAGIC, magic, sizeof magic) != 0 ||
         le32_get(bytes + AT_CHECK) != crc32c(0, bytes, AT_CHECK))
+        return STATUS_DAMAGED;
+    if (key && !spool_stamp_is(key, bytes, STAMPED_OCTETS, bytes + AT_STAMP))
         return STATUS_DAMAGED;
     if (le32_get(bytes + AT_VERSION) > SPOOL_SEGMENT_VERSION)
         return STATUS_DENIED;
@@ -36,7 +41,10 @@ static enum status decode(const uint8_t bytes[DESCRIPTION_OCTETS], struct spool_
         .use = (enum spool_use)le32_get(bytes + AT_USE),
         .writer = le32_get(bytes + AT_WRITER),
         .since_wall_ms = (int64_t)le64_get(bytes + AT_SINCE),
+        .lent = le32_get(bytes + AT_LENT),
     };
+    if (le32_get(bytes + AT_VERSION) < 2 && segment.use == SPOOL_MESSAGES)
+        segment.lent = segment.writer; /* it says no more */
     if (le32_get(bytes + AT_USE) >= SPOOL_USE_COUNT || segment.octets % SPOOL_BLOCK != 0 ||
         segment.octets < 3 * SPOOL_BLOCK || segment.octets > SPOOL_SEGMENT_MOST)
         return STATUS_DAMAGED;
@@ -44,14 +52,18 @@ static enum status decode(const uint8_t bytes[DESCRIPTION_OCTETS], struct spool_
     return STATUS_OK;
 }
 
-static enum status read_at(const struct spool_ops *ops, int fd, uint64_t at, struct spool_segment *ret)
+static enum status read_at(const struct spool_ops *ops, int fd, uint64_t at, const struct spool_stamp_key *key,
+                           struct spool_segment *ret)
 {
     uint8_t bytes[DESCRIPTION_OCTETS];
     enum status status = spool_pread_all(ops, fd, bytes, sizeof bytes, at);
-    return status == STATUS_OK ? decode(bytes, ret) : status;
+    return status == STATUS_OK ? decode(bytes, key, ret) : status;
 }
 
-enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool_segment *ret)
+static uint64_t last_block(uint64_t octets) { return octets / SPOOL_BLOCK * SPOOL_BLOCK - SPOOL_BLOCK; }
+
+enum status spool_segment_read_stamped(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key,
+                                       struct spool_segment *ret)
 {
     struct stat st;
     if (ops->fstat(ops, fd, &st) < 0)
@@ -59,9 +71,9 @@ enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool
     if (st.st_size < (off_t)SPOOL_BLOCK)
         return STATUS_DAMAGED;
     struct spool_segment segment;
-    enum status status = read_at(ops, fd, 0, &segment);
+    enum status status = read_at(ops, fd, 0, key, &segment);
     if (status == STATUS_DAMAGED || status == STATUS_IO)
-        status = read_at(ops, fd, (uint64_t)st.st_size / SPOOL_BLOCK * SPOOL_BLOCK - SPOOL_BLOCK, &segment);
+        status = read_at(ops, fd, last_block((uint64_t)st.st_size), key, &segment);
     /* A checkpoint grows and has its description at the start alone. */
     if (status == STATUS_OK && segment.use != SPOOL_CHECKPOINT && (uint64_t)st.st_size != segment.octets)
         return STATUS_DAMAGED;
@@ -70,13 +82,19 @@ enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool
     return status;
 }
 
-enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, struct spool_segment *ret)
+enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool_segment *ret)
+{
+    return spool_segment_read_stamped(ops, fd, NULL, ret);
+}
+
+enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key,
+                                   struct spool_segment *ret)
 {
     struct stat st;
     struct spool_segment segment;
     if (ops->fstat(ops, fd, &st) < 0)
         return STATUS_IO;
-    enum status status = read_at(ops, fd, 0, &segment);
+    enum status status = read_at(ops, fd, 0, key, &segment);
     if (status != STATUS_OK)
         return status;
     uint64_t whole = (uint64_t)st.st_size / SPOOL_BLOCK * SPOOL_BLOCK;
@@ -87,7 +105,8 @@ enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, struct s
     return STATUS_OK;
 }
 
-enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_segment *segment)
+enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key,
+                                const struct spool_segment *segment)
 {
     uint8_t block[SPOOL_BLOCK] = { 0 };
     memcpy(block + AT_MAGIC, magic, sizeof magic);
@@ -100,11 +119,44 @@ enum status spool_segment_write(const struct spool_ops *ops, int fd, const struc
     le32_set(block + AT_OCTETS, segment->octets);
     le32_set(block + AT_WRITER, segment->writer);
     le64_set(block + AT_SINCE, (uint64_t)segment->since_wall_ms);
+    le32_set(block + AT_LENT, segment->lent);
     le32_set(block + AT_CHECK, crc32c(0, block, AT_CHECK));
+    if (key)
+        spool_stamp_make(key, block, STAMPED_OCTETS, block + AT_STAMP);
     enum status status = spool_pwrite_all(ops, fd, block, sizeof block, 0);
     if (status == STATUS_OK && segment->use != SPOOL_CHECKPOINT)
         status = spool_pwrite_all(ops, fd, block, sizeof block, segment->octets - SPOOL_BLOCK);
     return status;
+}
+
+/* In one sector, so that it is never half stamped. */
+static enum status stamp_at(const struct spool_ops *ops, int fd, uint64_t at, const struct spool_stamp_key *key)
+{
+    uint8_t bytes[DESCRIPTION_OCTETS];
+    struct spool_segment segment;
+    enum status status = spool_pread_all(ops, fd, bytes, sizeof bytes, at);
+    if (status == STATUS_OK)
+        status = decode(bytes, NULL, &segment);
+    if (status != STATUS_OK)
+        return status;
+    le32_set(bytes + AT_VERSION, SPOOL_SEGMENT_VERSION);
+    le32_set(bytes + AT_LENT, segment.lent);
+    le32_set(bytes + AT_CHECK, crc32c(0, bytes, AT_CHECK));
+    spool_stamp_make(key, bytes, STAMPED_OCTETS, bytes + AT_STAMP);
+    return spool_pwrite_all(ops, fd, bytes, sizeof bytes, at);
+}
+
+enum status spool_segment_stamp(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key)
+{
+    struct stat st;
+    if (ops->fstat(ops, fd, &st) < 0)
+        return STATUS_IO;
+    enum status first = stamp_at(ops, fd, 0, key), last = STATUS_DAMAGED;
+    if (st.st_size >= 2 * (off_t)SPOOL_BLOCK)
+        last = stamp_at(ops, fd, last_block((uint64_t)st.st_size), key);
+    if (first != STATUS_OK && last != STATUS_OK)
+        return first;
+    return spool_fdatasync(ops, fd);
 }
 
 char *spool_segment_name(uint32_t number, char ret[SPOOL_SEGMENT_NAME_SIZE])

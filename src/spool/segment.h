@@ -8,8 +8,9 @@
 #pragma once
 #include "spool/ops.h"
 #include "spool/record.h"
+#include "spool/stamp.h"
 
-#define SPOOL_SEGMENT_VERSION 1
+#define SPOOL_SEGMENT_VERSION 2 /* 1 had no stamp */
 #define SPOOL_SEGMENT_LEAST (1u << 20)
 #define SPOOL_SEGMENT_MOST (1u << 30)
 #define SPOOL_CHECKPOINT_MOST (3u << 30)     /* a checkpoint grows; more would pass the 32 bits of an offset */
@@ -26,6 +27,7 @@ struct spool_segment {
     enum spool_use use;
     uint32_t writer;         /* which process writes it; for people */
     int64_t since_wall_ms;   /* when it was taken into use */
+    uint32_t lent;           /* the process that was ever given it to write, for the file's whole life; 0: the queue alone */
 };
 
 /* What all checksums of its records start from. */
@@ -36,11 +38,18 @@ static inline uint32_t spool_segment_end(const struct spool_segment *segment) { 
 /* Reads and checks the description, the first copy or else the last. DAMAGED: neither is one. DENIED: written by a
  * newer goniec. IO: errno. */
 MUST_CHECK enum status spool_segment_read(const struct spool_ops *ops, int fd, struct spool_segment *ret);
+/* The same, with DAMAGED also for what does not bear the stamp of this key (NULL: none is asked for). */
+MUST_CHECK enum status spool_segment_read_stamped(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key,
+                                                  struct spool_segment *ret);
 /* The same for a file that is shorter than its description says, by which its records end sooner; `ret->octets` is made
  * to fit. Longer ones are what they say. */
-MUST_CHECK enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, struct spool_segment *ret);
-/* Writes both copies; does not sync. */
-MUST_CHECK enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_segment *segment);
+MUST_CHECK enum status spool_segment_read_cut(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key,
+                                              struct spool_segment *ret);
+/* Writes both copies, stamped where there is a key (NULL: not); does not sync. */
+MUST_CHECK enum status spool_segment_write(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key,
+                                           const struct spool_segment *segment);
+/* Stamps the copies as they are, and syncs them. DAMAGED: none is a description. */
+MUST_CHECK enum status spool_segment_stamp(const struct spool_ops *ops, int fd, const struct spool_stamp_key *key);
 
 #define SPOOL_SEGMENT_NAME_SIZE 16
 /* "0000002a.seg" */

@@ -20,6 +20,21 @@ struct entry *store_entry(const struct spool_store *store, uint32_t number)
     return node ? CONTAINER(node, struct entry, node) : NULL;
 }
 
+void store_set_ready(struct spool_store *store, struct entry *entry)
+{
+    bool lent = entry->segment.lent;
+    list_add_last(lent ? &store->lent : &store->ready, &entry->link);
+    ++*(lent ? &store->lent_count : &store->ready_count);
+    entry->state = ENTRY_READY;
+}
+
+void store_unset_ready(struct spool_store *store, struct entry *entry, enum entry_state state)
+{
+    list_remove(&entry->link);
+    --*(entry->segment.lent ? &store->lent_count : &store->ready_count);
+    entry->state = state;
+}
+
 enum status store_add(struct spool_store *store, const struct spool_segment *segment, enum entry_state state,
                       struct entry **ret)
 {
@@ -34,10 +49,8 @@ enum status store_add(struct spool_store *store, const struct spool_segment *seg
         free(entry);
         return status;
     }
-    if (state == ENTRY_READY) {
-        list_add_last(&store->ready, &entry->link);
-        store->ready_count++;
-    }
+    if (state == ENTRY_READY)
+        store_set_ready(store, entry);
     store->next_number = MAX(store->next_number, segment->number + 1);
     store->sequence = MAX(store->sequence, segment->sequence);
     *ret = entry;
@@ -47,8 +60,7 @@ enum status store_add(struct spool_store *store, const struct spool_segment *seg
 void store_drop(struct spool_store *store, struct entry *entry)
 {
     if (entry->state == ENTRY_READY)
-        store->ready_count--;
-    list_remove(&entry->link);
+        store_unset_ready(store, entry, ENTRY_BUSY);
     map_remove(&store->segments, &entry->node);
     free(entry);
 }
@@ -103,6 +115,7 @@ enum status spool_store_open(struct loop *loop, const char *path, const struct s
     store->arg = arg;
     store->dir = store->segments_dir = store->bodies_dir = store->lock_fd = -1;
     list_init(&store->ready);
+    list_init(&store->lent);
     list_init(&store->ready_bodies);
     loop_timer_init(loop, &store->watch, on_watch);
     enum status status = jobs_init(&store->jobs, loop, settings->no_thread);
@@ -138,6 +151,7 @@ void spool_store_free(struct spool_store *store)
     close_fd(store, store->segments_dir);
     close_fd(store, store->lock_fd);
     close_fd(store, store->dir);
+    explicit_bzero(&store->stamp, sizeof store->stamp);
     free(store);
 }
 
@@ -189,25 +203,35 @@ static bool may_take(const struct spool_store *store, enum spool_use use)
     return store->ready_count > 1 || (store->ready_count == 1 && (use == SPOOL_JOURNAL || !scarce));
 }
 
+/* A process may keep the descriptor of what it was once given, and write there whenever it likes. So that is never used
+ * for the journal, for our own log, or by another process. NULL: none. */
+static struct entry *find_ready(struct spool_store *store, enum spool_use use, uint32_t writer)
+{
+    for (LIST_EACH(link, &store->lent))
+        if (use == SPOOL_MESSAGES && writer && CONTAINER(link, struct entry, link)->segment.lent == writer)
+            return CONTAINER(link, struct entry, link);
+    return may_take(store, use) ? CONTAINER(list_first(&store->ready), struct entry, link) : NULL;
+}
+
 enum status spool_store_take(struct spool_store *store, enum spool_use use, uint32_t writer, int *ret_fd,
                              uint32_t *ret_number)
 {
-    if (!may_take(store, use)) {
+    struct entry *entry = find_ready(store, use, writer);
+    if (!entry) {
         store_refill(store);
         return store->low ? STATUS_FULL : STATUS_AGAIN;
     }
     uint64_t salt;
     if (store->ops->random(store->ops, &salt, sizeof salt) < 0)
         return STATUS_IO;
-    struct entry *entry = CONTAINER(list_take_first(&store->ready), struct entry, link);
-    store->ready_count--;
-    entry->state = ENTRY_USED;
+    store_unset_ready(store, entry, ENTRY_USED);
     /* A new life begins here and not when it became EMPTY: a crash may leave records of a life whose description
      * never reached the disk, and they must not be taken for those of the next one. */
     entry->segment.epoch++;
     entry->segment.salt = salt;
     entry->segment.use = use;
     entry->segment.writer = writer;
+    entry->segment.lent = use == SPOOL_MESSAGES ? writer : 0;
     entry->segment.sequence = ++store->sequence;
     entry->segment.since_wall_ms = store->ops->wall_ms(store->ops);
     store_refill(store);
@@ -217,7 +241,7 @@ enum status spool_store_take(struct spool_store *store, enum spool_use use, uint
     if (status != STATUS_OK)
         return status;
     /* Not synced: the sync of the first commit carries this along, and before that there is nothing to lose. */
-    status = spool_segment_write(store->ops, fd, &entry->segment);
+    status = spool_segment_write(store->ops, fd, &store->stamp, &entry->segment);
     if (status != STATUS_OK) {
         close_fd(store, fd);
         return status;

@@ -23,7 +23,7 @@ struct spool_store_settings {
     uint32_t segment_octets;       /* of new segments; 0: 64 MiB */
     uint64_t reserve_octets;       /* the disk is low when less is free; 0: 256 MiB */
     unsigned ahead;                /* EMPTY segments to hold ready; 0: 2 */
-    unsigned keep_most;            /* more EMPTY ones than this are removed; 0: 16 */
+    unsigned keep_most;            /* more EMPTY ones than this are removed, whoever may use them; 0: 16 */
     unsigned bodies_ahead;         /* empty body files to hold ready; 0: 4 */
     unsigned lock_wait_ms;         /* how long to wait for another process that has it: one that dies may need a moment */
     bool no_thread;                /* slow work runs in the loop's thread: for tests and simulators */
@@ -60,7 +60,8 @@ MUST_CHECK enum status spool_store_scan(struct spool_store *store, uint32_t numb
 
 /* Begins to fill segments and body files ahead and to watch the disk's space. */
 void spool_store_start(struct spool_store *store);
-/* Takes an EMPTY segment into use. `*ret_fd` is open for reading and writing and the caller's.
+/* Takes an EMPTY segment into use; `writer` 0 is the owner itself. What was given to another is never given to anybody
+ * else afterwards, nor used for the journal. `*ret_fd` is open for reading and writing and the caller's.
  * AGAIN: none is ready, on_ready will tell; FULL: and none will be while the disk is low. */
 MUST_CHECK enum status spool_store_take(struct spool_store *store, enum spool_use use, uint32_t writer, int *ret_fd,
                                         uint32_t *ret_number);

@@ -57,7 +57,7 @@ static void run_make(struct job *job)
     make_void(&self->segment);
     self->status = fill(ops, fd, self->segment.octets);
     if (self->status == STATUS_OK)
-        self->status = spool_segment_write(ops, fd, &self->segment);
+        self->status = spool_segment_write(ops, fd, &store->stamp, &self->segment);
     if (self->status == STATUS_OK)
         self->status = spool_fsync(ops, fd);
     if (ops->forget)
@@ -85,7 +85,7 @@ static void run_empty(struct job *job)
     }
     /* Also before it is removed: else a crash could bring the name back with all that was in it. */
     make_void(&self->segment);
-    self->status = spool_segment_write(ops, fd, &self->segment);
+    self->status = spool_segment_write(ops, fd, &store->stamp, &self->segment);
     if (self->status == STATUS_OK && !MUTANT(EMPTY_MARK_NOT_SYNCED))
         self->status = spool_fdatasync(ops, fd);
     ops->close(ops, fd);
@@ -129,14 +129,13 @@ static void on_emptied(struct job *job)
     uint32_t number = self->segment.number;
     enum status status = self->status;
     bool removed = self->remove;
-    store->emptying -= !removed;
+    --*(removed ? &store->removing : &store->emptying);
     if (status == STATUS_OK) {
         entry->segment = self->segment;
-        entry->state = ENTRY_READY;
-        list_add_last(&store->ready, &entry->link);
-        store->ready_count++;
         if (removed)
             store_drop(store, entry);
+        else
+            store_set_ready(store, entry);
     }
     free(self);
     if (status != STATUS_OK) {
@@ -145,6 +144,8 @@ static void on_emptied(struct job *job)
         return;
     }
     store_look_at_room(store);
+    if (removed)
+        store_refill(store);
     store->events->on_released(store->arg, number);
     if (!removed)
         store->events->on_ready(store->arg);
@@ -165,12 +166,43 @@ static uint64_t room_needed(const struct spool_store *store)
     return store->ready_count ? store->settings.reserve_octets + segment : 2 * segment;
 }
 
+static bool make_empty(struct spool_store *store, struct entry *entry, bool remove)
+{
+    struct segment_job *self = new_job(store);
+    if (!self)
+        return false;
+    self->entry = entry;
+    self->segment = entry->segment;
+    self->remove = remove;
+    self->job.run = run_empty;
+    self->job.on_done = on_emptied;
+    ++*(remove ? &store->removing : &store->emptying);
+    entry->state = ENTRY_BUSY;
+    jobs_do(&store->jobs, &self->job);
+    return true;
+}
+
+/* Room for one that can be anybody's, where there are EMPTY ones that cannot. */
+static void lent_give_way(struct spool_store *store)
+{
+    struct list *first = list_first(&store->lent);
+    if (!first || store->emptying || store->removing)
+        return;
+    struct entry *entry = CONTAINER(first, struct entry, link);
+    store_unset_ready(store, entry, ENTRY_USED);
+    if (!make_empty(store, entry, true))
+        store_set_ready(store, entry);
+}
+
 /* One at a time: there is one disk. */
 void store_refill(struct spool_store *store)
 {
-    if (!store->started || store->failing || store->making || store->ready_count >= store->settings.ahead ||
-        store->room < room_needed(store))
+    if (!store->started || store->failing || store->making || store->ready_count >= store->settings.ahead)
         return;
+    if (store->room < room_needed(store)) {
+        lent_give_way(store);
+        return;
+    }
     struct segment_job *self = new_job(store);
     if (!self)
         return;
@@ -183,18 +215,10 @@ void store_refill(struct spool_store *store)
 
 void store_empty(struct spool_store *store, struct entry *entry)
 {
-    struct segment_job *self = new_job(store);
-    if (!self)
-        return; /* stays in use until the next start */
-    self->entry = entry;
-    self->segment = entry->segment;
-    self->remove = store->ready_count + store->emptying >= store->settings.keep_most ||
-                   entry->segment.octets != store->settings.segment_octets;
-    self->job.run = run_empty;
-    self->job.on_done = on_emptied;
-    store->emptying += !self->remove;
-    entry->state = ENTRY_BUSY;
-    jobs_do(&store->jobs, &self->job);
+    unsigned kept = store->ready_count + store->lent_count + store->emptying;
+    bool wanted = !entry->segment.lent && store->ready_count + store->emptying < store->settings.ahead;
+    bool remove = (kept >= store->settings.keep_most && !wanted) || entry->segment.octets != store->settings.segment_octets;
+    (void)make_empty(store, entry, remove); /* else it stays in use until the next start */
 }
 
 void store_drop_job(struct job *job)

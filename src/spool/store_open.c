@@ -67,7 +67,8 @@ static enum status take_lock(struct spool_store *store)
 
 static bool each_top(void *arg, const char *name)
 {
-    static const char *const ours[] = { "lock", "segments", "bodies", "checkpoint", "checkpoint.new", "quarantine" };
+    static const char *const ours[] = { "lock", "segments", "bodies", "checkpoint", "checkpoint.new", "quarantine",
+                                        SPOOL_STAMP_NAME, SPOOL_STAMP_NAME_NEW };
     struct listing *listing = arg;
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (strcmp(name, ours[i]) == 0)
@@ -100,10 +101,14 @@ static enum status read_description(struct spool_store *store, int fd, uint32_t 
     struct stat st;
     if (ops->fstat(ops, fd, &st) < 0 || (*why = why_not_ours(&st)))
         return STATUS_DAMAGED;
-    enum status status = spool_segment_read(ops, fd, ret);
-    bool is_cut = status == STATUS_DAMAGED && spool_segment_read_cut(ops, fd, ret) == STATUS_OK && ret->use != SPOOL_EMPTY;
+    const struct spool_stamp_key *key = store->stamping ? NULL : &store->stamp;
+    enum status status = spool_segment_read_stamped(ops, fd, key, ret);
+    bool is_cut = status == STATUS_DAMAGED && spool_segment_read_cut(ops, fd, key, ret) == STATUS_OK && ret->use != SPOOL_EMPTY;
     if (is_cut)
         status = STATUS_OK;
+    else if (status == STATUS_DAMAGED && key && spool_segment_read(ops, fd, ret) == STATUS_OK)
+        *why = "its description was not written by this queue, so nothing in it is believed; left alone: whoever could write "
+               "into it may have changed it, or the file is another spool's";
     if (status == STATUS_OK && (ret->number != number || ret->use == SPOOL_CHECKPOINT)) {
         *why = "the copy of another file of the spool; left alone: move it elsewhere";
         return STATUS_DAMAGED;
@@ -215,6 +220,47 @@ static enum status sync_names(struct spool_store *store)
     return status == STATUS_OK ? spool_fsync(store->ops, store->dir) : status;
 }
 
+/* DAMAGED is no reason to believe everybody: a person has to say so, by taking the file away. */
+static enum status read_key(struct spool_store *store)
+{
+    enum status status = spool_stamp_key_read(store->ops, store->dir, &store->stamp);
+    store->stamping = status == STATUS_NOT_FOUND;
+    if (store->stamping)
+        return store->ops->random(store->ops, &store->stamp, sizeof store->stamp) < 0 ? STATUS_IO : STATUS_OK;
+    if (status == STATUS_DAMAGED)
+        store_report(store, SPOOL_STAMP_NAME, "not what it should be; put back the right one, or move it away: what the segments "
+                                              "say of themselves is then believed once");
+    else if (status != STATUS_OK)
+        store_report(store, SPOOL_STAMP_NAME, "cannot be read");
+    return status;
+}
+
+/* The key comes last: as long as it is not there, all of this is done again. */
+static enum status stamp_all(struct spool_store *store)
+{
+    const struct spool_ops *ops = store->ops;
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    enum status status = STATUS_OK;
+    for (MAP_EACH(node, &store->segments)) {
+        spool_segment_name(CONTAINER(node, struct entry, node)->segment.number, name);
+        int fd = ops->openat(ops, store->segments_dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+        status = fd < 0 ? STATUS_IO : spool_segment_stamp(ops, fd, &store->stamp);
+        int wrong = errno;
+        if (fd >= 0)
+            ops->close(ops, fd);
+        errno = wrong;
+        if (status != STATUS_OK) {
+            report_segment(store, name, "cannot be stamped as the queue's own");
+            return status;
+        }
+    }
+    status = spool_stamp_key_write(ops, store->dir, &store->stamp);
+    if (status != STATUS_OK)
+        store_report(store, SPOOL_STAMP_NAME, "cannot be written");
+    store->stamping = false;
+    return status;
+}
+
 enum status store_open_directory(struct spool_store *store, const char *path)
 {
     const struct spool_ops *ops = store->ops;
@@ -227,11 +273,14 @@ enum status store_open_directory(struct spool_store *store, const char *path)
         status = open_own(store, store->dir, "segments", &store->segments_dir);
     if (status == STATUS_OK)
         status = open_own(store, store->dir, "bodies", &store->bodies_dir);
+    if (status == STATUS_OK)
+        status = read_key(store);
     if (status != STATUS_OK)
         return status;
     struct listing listing = { store, STATUS_OK };
     if (ops->list(ops, store->dir, each_top, &listing) < 0 ||
         ops->list(ops, store->segments_dir, each_segment, &listing) < 0)
         return STATUS_IO;
-    return listing.status == STATUS_OK ? sync_names(store) : listing.status;
+    status = listing.status == STATUS_OK ? sync_names(store) : listing.status;
+    return status == STATUS_OK && store->stamping ? stamp_all(store) : status;
 }

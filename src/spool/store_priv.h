@@ -15,7 +15,7 @@ enum entry_state { ENTRY_READY, ENTRY_USED, ENTRY_BUSY };
 /* One segment file. */
 struct entry {
     struct map_node node;  /* in store->segments, by number */
-    struct list link;      /* in store->ready while READY */
+    struct list link;      /* in store->ready or, when it was lent, store->lent while READY */
     struct spool_segment segment;
     enum entry_state state;
 };
@@ -33,10 +33,14 @@ struct spool_store {
     struct spool_store_settings settings;
     const struct spool_store_events *events;
     void *arg;
+    struct spool_stamp_key stamp;
+    bool stamping;         /* there was no key: descriptions are believed, and stamped before it is written */
     int dir, segments_dir, bodies_dir, lock_fd;
     struct map segments;
-    struct list ready, ready_bodies;
-    unsigned ready_count, making, emptying, body_count, making_bodies;
+    struct list ready;     /* EMPTY and the queue's alone */
+    struct list lent;      /* EMPTY, and for none but whom it was lent to before */
+    struct list ready_bodies;
+    unsigned ready_count, lent_count, making, emptying, removing, body_count, making_bodies;
     uint32_t next_number;
     uint64_t sequence, last_body;
     struct jobs jobs;
@@ -49,6 +53,8 @@ void store_report(struct spool_store *store, const char *name, const char *what)
 struct entry *store_entry(const struct spool_store *store, uint32_t number);
 MUST_CHECK enum status store_add(struct spool_store *store, const struct spool_segment *segment, enum entry_state state,
                                  struct entry **ret);
+void store_set_ready(struct spool_store *store, struct entry *entry);
+void store_unset_ready(struct spool_store *store, struct entry *entry, enum entry_state state);
 void store_drop(struct spool_store *store, struct entry *entry);
 
 /* Segments taken from now on come after `sequence`, which a checkpoint names: the description of the segment that had

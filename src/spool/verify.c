@@ -108,6 +108,14 @@ static void on_damage(void *arg, const struct spool_damage *damage)
                                                      damage->id, damage->what });
 }
 
+static void check_stamp(struct reading *reading, int fd)
+{
+    struct spool_verify *verify = reading->verify;
+    struct spool_segment segment;
+    if (verify->is_stamped && spool_segment_read_stamped(verify->ops, fd, &verify->stamp, &segment) == STATUS_DAMAGED)
+        fault(verify, SPOOL_FAULT_DAMAGE, reading->name, "its description was not written by this queue");
+}
+
 static enum status read_records(struct reading *reading, int fd)
 {
     struct spool_verify *verify = reading->verify;
@@ -117,6 +125,8 @@ static enum status read_records(struct reading *reading, int fd)
     enum status status = spool_segment_read(verify->ops, fd, &scan.segment);
     if (status == STATUS_OK)
         status = spool_scan_run(&scan);
+    if (status == STATUS_OK && scan.segment.use != SPOOL_CHECKPOINT)
+        check_stamp(reading, fd);
     if (status == STATUS_OK && scan.segment.use != SPOOL_CHECKPOINT && scan.segment.number != reading->number)
         fault(verify, SPOOL_FAULT_FOREIGN, reading->name, "the copy of another file of the spool");
     if (status == STATUS_DENIED)
@@ -176,7 +186,8 @@ static bool each_body(void *arg, const char *base)
 
 static bool each_top(void *arg, const char *name)
 {
-    static const char *const ours[] = { "lock", "segments", "bodies", "checkpoint", "checkpoint.new", "quarantine" };
+    static const char *const ours[] = { "lock", "segments", "bodies", "checkpoint", "checkpoint.new", "quarantine",
+                                        SPOOL_STAMP_NAME, SPOOL_STAMP_NAME_NEW };
     struct reading *reading = arg;
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (strcmp(name, ours[i]) == 0)
@@ -216,6 +227,7 @@ enum status spool_verify_run(struct spool_verify *verify, const char *path)
     if (verify->dir < 0)
         return STATUS_IO;
     struct reading reading = { .verify = verify };
+    verify->is_stamped = spool_stamp_key_read(verify->ops, verify->dir, &verify->stamp) == STATUS_OK;
     reading.bodies_dir = open_in(verify, verify->dir, "bodies", O_DIRECTORY);
     enum status status = verify->ops->list(verify->ops, verify->dir, each_top, &reading) < 0 ? STATUS_IO : STATUS_OK;
     if (status == STATUS_OK)
@@ -228,6 +240,7 @@ enum status spool_verify_run(struct spool_verify *verify, const char *path)
     if (reading.bodies_dir >= 0)
         verify->ops->close(verify->ops, reading.bodies_dir);
     verify->ops->close(verify->ops, verify->dir);
+    explicit_bzero(&verify->stamp, sizeof verify->stamp);
     errno = wrong;
     return status;
 }

@@ -29,6 +29,8 @@ struct spool_verify {
     uint64_t faults;
     /* private */
     int dir;
+    bool is_stamped;
+    struct spool_stamp_key stamp;
 };
 
 /* OK: everything was read (faults or not). IO: the directory cannot be read, errno tells. MEMORY. */

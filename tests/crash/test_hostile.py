@@ -1,5 +1,6 @@
 """A spool directory in which somebody else had his fingers: it is said what is wrong and what to do, nothing is
 destroyed, and mail that can be delivered is."""
+import hashlib
 import os
 import shutil
 import struct
@@ -10,7 +11,7 @@ import pytest
 from house import House, binary, free_port, wait_for
 from load import Load, numbers
 
-AT_VERSION, AT_NUMBER, AT_USE, AT_CHECK, BLOCK = 8, 12, 20, 60, 4096
+AT_VERSION, AT_NUMBER, AT_USE, AT_SEQUENCE, AT_CHECK, AT_STAMP, BLOCK = 8, 12, 20, 32, 60, 64, 4096
 EMPTY, MESSAGES, JOURNAL = 0, 1, 2
 
 
@@ -46,12 +47,19 @@ def segment(spool, use):
     return next(path for path in found if use != MESSAGES or b"X-Number" in path.read_bytes())
 
 
-def describe(path, at, value):
-    """Changes a number in the description and makes its checksum right."""
+def stamp(path, head):
+    """As the queue would make it (docs/formats/spool.md)."""
+    key = (path.parents[path.suffix == ".seg"] / "stamp").read_bytes()[8:40]
+    return hashlib.blake2b(head, key=key, digest_size=16).digest()
+
+
+def describe(path, at, value, stamped=True):
+    """Changes a number in the description and makes its checksum right, and the stamp that only the queue can make."""
     with open(path, "r+b") as file:
         head = bytearray(file.read(64))
         struct.pack_into("<I", head, at, value)
         struct.pack_into("<I", head, AT_CHECK, crc32c(head[:AT_CHECK]))
+        head += stamp(path, head) if stamped else b""
         for where in (0, path.stat().st_size - BLOCK) if path.suffix == ".seg" else (0,):
             file.seek(where)
             file.write(head)
@@ -117,12 +125,42 @@ def test_another_owner_is_refused(house, spool, name):
     refuse(house, spool, ("another user", "chown"))
 
 
+@pytest.mark.parametrize("at,value", [(AT_USE, JOURNAL), (AT_USE, EMPTY), (AT_VERSION, 9), (AT_SEQUENCE + 4, 0xFFFFFFFF)])
+def test_what_a_writer_says_of_its_segment_is_not_believed(house, spool, sink, at, value):
+    """Whoever took over smtpd can write where its segments say what they are."""
+    path = segment(spool, MESSAGES)
+    octets = path.read_bytes()
+    inside = {number for number in house.accepted if f"X-Number: {number}\r\n".encode() in octets}
+    describe(path, at, value, stamped=False)
+    forged = path.read_bytes()
+    assert "not written by this queue" in house.run("spool", "verify", check=False).stdout or at == AT_VERSION
+    serve_on(house, sink, house.accepted - inside)
+    (event,) = house.events("spool-damage", file=f"segments/{path.name}")
+    assert ("not written by this queue" in event["what"] or at == AT_VERSION) and "left alone" in event["what"]
+    assert path.read_bytes() == forged and not inside & set(numbers(sink.messages()))
+
+
 def serve_on(house, sink, expected):
     """The server starts and delivers these."""
     house.route_all_to(sink.port)
     with house:
         wait_for("what can be delivered", lambda: expected <= set(numbers(sink.messages())), 60)
         house.wait_empty()
+
+
+def test_an_old_spool_is_believed_once(house, spool, sink):
+    """Nothing in it has a stamp; afterwards everything has."""
+    for path in spool.glob("segments/*.seg"):
+        describe(path, AT_VERSION, 1)
+        for where in (0, path.stat().st_size - BLOCK):
+            with open(path, "r+b") as file:
+                file.seek(where + AT_STAMP)
+                file.write(bytes(16))
+    (spool / "stamp").unlink()
+    assert house.run("spool", "verify").returncode == 0
+    serve_on(house, sink, house.accepted)
+    assert not house.events("spool-damage") and (spool / "stamp").stat().st_mode & 0o777 == 0o600
+    assert house.run("spool", "verify").returncode == 0
 
 
 FOREIGN = ("notes.txt", "segments/notes.new", "segments/0000zzzz.seg", "bodies/letter", "segments/00000099.new.bak")

@@ -17,7 +17,7 @@ static inline int sample_segment(struct simdisk *disk, uint32_t number, uint32_t
     disk->ops.random(&disk->ops, &segment.salt, sizeof segment.salt);
     char *zeros = calloc(1, octets);
     if (fd < 0 || !zeros || spool_pwrite_all(&disk->ops, fd, zeros, octets, 0) != STATUS_OK ||
-        spool_segment_write(&disk->ops, fd, &segment) != STATUS_OK || disk->ops.fdatasync(&disk->ops, fd) < 0)
+        spool_segment_write(&disk->ops, fd, NULL, &segment) != STATUS_OK || disk->ops.fdatasync(&disk->ops, fd) < 0)
         abort();
     free(zeros);
     for (int i = 0; i < SIM_FILES; i++)

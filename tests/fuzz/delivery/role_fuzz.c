@@ -105,7 +105,7 @@ static void segment_begin(void)
     if (segment_fd < 0)
         segment_fd = memfd_create("segment", MFD_CLOEXEC);
     require(segment_fd >= 0 && ftruncate(segment_fd, 0) == 0 && ftruncate(segment_fd, SEGMENT) == 0);
-    require(spool_segment_write(&spool_ops_system, segment_fd, &segment) == STATUS_OK);
+    require(spool_segment_write(&spool_ops_system, segment_fd, NULL, &segment) == STATUS_OK);
     spool_log_init(&store, &spool_ops_system);
     require(spool_log_open(&store, dup(segment_fd)) == STATUS_OK);
 }

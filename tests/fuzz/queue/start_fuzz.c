@@ -112,7 +112,7 @@ static void file_write(struct file *file, const char *name, bool whole)
     if (whole)
         require(ftruncate(fd, (off_t)file->segment.octets) == 0);
     require(spool_pwrite_all(inside_ops(), fd, file->octets.p + SPOOL_BLOCK, file->octets.n - SPOOL_BLOCK, SPOOL_BLOCK) == STATUS_OK);
-    require(spool_segment_write(inside_ops(), fd, &file->segment) == STATUS_OK);
+    require(spool_segment_write(inside_ops(), fd, NULL, &file->segment) == STATUS_OK);
     close(fd);
 }
 

@@ -57,7 +57,7 @@ static void segment_give(void)
     if (segment_count >= ARRAY_LEN(segments))
         return;
     int fd = segments[segment_count] = memfd_create("segment", MFD_CLOEXEC);
-    require(fd >= 0 && ftruncate(fd, SEGMENT) == 0 && spool_segment_write(&spool_ops_system, fd, &segment) == STATUS_OK);
+    require(fd >= 0 && ftruncate(fd, SEGMENT) == 0 && spool_segment_write(&spool_ops_system, fd, NULL, &segment) == STATUS_OK);
     queue_segment_put(&body, &(struct queue_segment){ segment.number, 1, SEGMENT });
     channel_send_fds(queue, QUEUE_SEGMENT, buf_span(&body), &fd, 1);
 }

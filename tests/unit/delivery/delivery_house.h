@@ -152,7 +152,7 @@ static inline void house_open(struct house *house, const char *more)
     int fd = memfd_create("segment", MFD_CLOEXEC);
     assert_int_equal(ftruncate(fd, SEGMENT_OCTETS), 0);
     struct spool_segment segment = { .number = 3, .epoch = 1, .salt = 99, .octets = SEGMENT_OCTETS, .use = SPOOL_MESSAGES };
-    assert_int_equal(spool_segment_write(&spool_ops_system, fd, &segment), STATUS_OK);
+    assert_int_equal(spool_segment_write(&spool_ops_system, fd, NULL, &segment), STATUS_OK);
     spool_log_init(&house->store, &spool_ops_system);
     int mine = dup(fd);
     assert_int_equal(spool_log_open(&house->store, fd), STATUS_OK);

@@ -53,7 +53,7 @@ static inline void house_new_segment(struct house *house)
                                      .use = SPOOL_MESSAGES };
     AUTO(buf_done) struct buf body = BUF_EMPTY(64);
     assert_int_equal(ftruncate(fd, HOUSE_SEGMENT), 0);
-    assert_int_equal(spool_segment_write(&spool_ops_system, fd, &segment), STATUS_OK);
+    assert_int_equal(spool_segment_write(&spool_ops_system, fd, NULL, &segment), STATUS_OK);
     queue_segment_put(&body, &(struct queue_segment){ segment.number, 1, HOUSE_SEGMENT });
     channel_send_fds(house->queue, QUEUE_SEGMENT, buf_span(&body), &fd, 1);
     house->segment_fd[segment.number] = fd;

@@ -110,7 +110,7 @@ static void follows_a_segment_into_its_next_life(void **state)
     struct spool_segment remembered = log.segment;
     log.segment.epoch++;
     log.segment.salt++;
-    assert_int_equal(spool_segment_write(&disk->ops, log.fd, &log.segment), STATUS_OK);
+    assert_int_equal(spool_segment_write(&disk->ops, log.fd, NULL, &log.segment), STATUS_OK);
     struct spool_place place = store(&log, SPAN("the body\r\n"), (struct spool_body_ref){ 0 });
     AUTO(buf_done) struct buf buf = BUF_EMPTY(1u << 20);
     struct spool_message message;

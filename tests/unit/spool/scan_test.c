@@ -109,7 +109,7 @@ static void recycled_content_is_void(void **state)
     struct spool_segment segment = log.segment;
     segment.epoch++;
     segment.salt ^= 0x5555;
-    assert_int_equal(spool_segment_write(&disk->ops, log.fd, &segment), STATUS_OK);
+    assert_int_equal(spool_segment_write(&disk->ops, log.fd, NULL, &segment), STATUS_OK);
     assert_int_equal(sample_scan(disk, 1, 0, 0, &scan, &seen), STATUS_OK);
     assert_int_equal(seen.count, 0);
     log.segment = segment;

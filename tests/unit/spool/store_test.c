@@ -1,4 +1,4 @@
-#include "spool/store.h"
+#include "spool/store_priv.h"
 #include "spool/reader.h"
 #include "spool_sample.h"
 #include "test.h"
@@ -242,22 +242,214 @@ static void foreign_files_are_reported_and_left(void **state)
     scene_free(scene);
 }
 
-/* As a later goniec might write it: well signed, version 2. */
+static uint8_t *octets_of(struct scene *scene, const char *name)
+{
+    int fd = file_in(scene, "segments", name, O_RDWR);
+    assert_true(fd >= 0);
+    return scene->disk->files[scene->disk->fds[fd]].now;
+}
+
+static void set_version(uint8_t *octets, uint8_t version)
+{
+    octets[8] = version;
+    uint32_t check = crc32c(0, octets, 60);
+    memcpy(octets + 60, &check, 4);
+}
+
+/* As a later goniec might write it: well signed and stamped. */
 static void a_newer_version_is_refused(void **state)
 {
     struct scene *scene = scene_new();
     spool_store_start(scene->store);
     turns(scene);
-    int fd = file_in(scene, "segments", "00000000.seg", O_RDWR);
-    assert_true(fd >= 0);
-    uint8_t *octets = scene->disk->files[scene->disk->fds[fd]].now;
-    octets[8] = 2;
-    uint32_t check = crc32c(0, octets, 60);
-    memcpy(octets + 60, &check, 4);
+    uint8_t *octets = octets_of(scene, "00000000.seg");
+    set_version(octets, SPOOL_SEGMENT_VERSION + 1);
+    spool_stamp_make(&scene->store->stamp, octets, 64, octets + 64);
     spool_store_free(scene->store);
     scene->store = NULL;
     assert_int_equal(open_store(scene), STATUS_DENIED);
     assert_non_null(strstr(scene->last, "newer version"));
+    scene_free(scene);
+}
+
+/* Who was given a segment to write writes over what it says of itself, in both places. */
+static void what_others_say_of_a_segment_is_not_believed(void **state)
+{
+    for (unsigned way = 0; way < 6; way++) {
+        struct scene *scene = scene_new();
+        int fd;
+        uint32_t number;
+        spool_store_start(scene->store);
+        turns(scene);
+        assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+        struct spool_segment told = *spool_store_segment(scene->store, number);
+        told.use = way == 0 ? SPOOL_JOURNAL : way == 1 ? SPOOL_EMPTY : told.use;
+        told.sequence = way == 0 || way == 2 ? UINT64_MAX : told.sequence;
+        told.writer = way == 3 ? 7 : told.writer;
+        told.lent = way == 4 ? 0 : told.lent;
+        assert_int_equal(spool_segment_write(&scene->disk->ops, fd, NULL, &told), STATUS_OK);
+        char name[SPOOL_SEGMENT_NAME_SIZE];
+        if (way == 5) { /* nor can he keep the server from starting */
+            uint8_t *octets = octets_of(scene, spool_segment_name(number, name));
+            set_version(octets, SPOOL_SEGMENT_VERSION + 1);
+            set_version(octets + SAMPLE_OCTETS - SPOOL_BLOCK, SPOOL_SEGMENT_VERSION + 1);
+        }
+        uint64_t sequence = scene->store->sequence;
+        reopen(scene);
+        assert_null(spool_store_segment(scene->store, number));
+        assert_int_equal(scene->reports, 1);
+        assert_true(way == 5 || strstr(scene->last, "not written by this queue"));
+        assert_true(scene->store->sequence <= sequence);
+        assert_true(file_in(scene, "segments", spool_segment_name(number, name), O_RDWR) >= 0);
+        scene_free(scene);
+    }
+}
+
+/* One copy of the description is as good as two. */
+static void one_copy_that_is_ours_is_enough(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t number;
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &number), STATUS_OK);
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    octets_of(scene, spool_segment_name(number, name))[70] ^= 1;
+    reopen(scene);
+    assert_int_equal(spool_store_segment(scene->store, number)->use, SPOOL_MESSAGES);
+    assert_int_equal(scene->reports, 0);
+    scene_free(scene);
+}
+
+static void remove_key(struct scene *scene)
+{
+    const struct spool_ops *ops = &scene->disk->ops;
+    int top = ops->openat(ops, AT_FDCWD, "spool", 0, 0);
+    ops->unlinkat(ops, top, SPOOL_STAMP_NAME);
+    ops->fsync(ops, top);
+}
+
+/* A spool of before: without stamps, without a key. It is believed, and stamped, whenever the power goes meanwhile. */
+static void an_old_spool_is_believed_once(void **state)
+{
+    for (uint64_t step = 0;; step++) {
+        struct scene *scene = scene_new();
+        int fd;
+        uint32_t number;
+        char name[SPOOL_SEGMENT_NAME_SIZE];
+        spool_store_start(scene->store);
+        turns(scene);
+        assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 3, &fd, &number), STATUS_OK);
+        uint8_t *octets = octets_of(scene, spool_segment_name(number, name));
+        for (unsigned copy = 0; copy < 2; copy++, octets += SAMPLE_OCTETS - SPOOL_BLOCK) {
+            memset(octets + 56, 0, 4);
+            memset(octets + 64, 0, SPOOL_STAMP_OCTETS);
+            set_version(octets, 1);
+        }
+        assert_int_equal(scene->disk->ops.fdatasync(&scene->disk->ops, fd), 0);
+        spool_store_free(scene->store);
+        scene->store = NULL;
+        remove_key(scene);
+        scene->disk->fail_at = scene->disk->steps + 1 + step;
+        scene->disk->fail_errno = EIO;
+        bool all = open_store(scene) == STATUS_OK && scene->disk->steps < scene->disk->fail_at;
+        scene->disk->fail_at = 0;
+        spool_store_free(scene->store);
+        scene->store = NULL;
+        simdisk_crash(scene->disk);
+        for (unsigned again = 0; again < 2; again++) {
+            assert_int_equal(open_store(scene), STATUS_OK);
+            const struct spool_segment *known = spool_store_segment(scene->store, number);
+            assert_non_null(known);
+            assert_int_equal(known->use, SPOOL_MESSAGES);
+            assert_int_equal(known->lent, 3);
+            if (!again)
+                spool_store_free(scene->store);
+        }
+        scene_free(scene);
+        if (all)
+            return;
+    }
+}
+
+static void a_key_that_is_none_is_a_persons_matter(void **state)
+{
+    struct scene *scene = scene_new();
+    const struct spool_ops *ops = &scene->disk->ops;
+    int top = ops->openat(ops, AT_FDCWD, "spool", 0, 0), fd = ops->openat(ops, top, SPOOL_STAMP_NAME, O_RDWR, 0);
+    assert_true(fd >= 0);
+    scene->disk->files[scene->disk->fds[fd]].now[20] ^= 1;
+    spool_store_free(scene->store);
+    scene->store = NULL;
+    assert_int_equal(open_store(scene), STATUS_DAMAGED);
+    assert_non_null(strstr(scene->last, "move it away"));
+    remove_key(scene);
+    assert_int_equal(open_store(scene), STATUS_OK);
+    scene_free(scene);
+}
+
+/* Empties all that is in use and fills ahead. */
+static void give_back(struct scene *scene, uint32_t number)
+{
+    spool_store_release(scene->store, number);
+    turns(scene);
+    assert_int_equal(scene->released, number);
+}
+
+/* Its descriptor may have been kept. */
+static void what_was_lent_is_nobody_elses(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t lent, other;
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &lent), STATUS_OK);
+    turns(scene);
+    give_back(scene, lent);
+    for (unsigned start = 0; start < 2; start++) {
+        for (unsigned i = 0; i < 6; i++) {
+            enum spool_use use = i % 3 ? SPOOL_MESSAGES : SPOOL_JOURNAL;
+            uint32_t writer = i % 3 == 2 ? 2 : 0;
+            assert_int_equal(spool_store_take(scene->store, use, writer, &fd, &other), STATUS_OK);
+            assert_int_not_equal(other, lent);
+            turns(scene);
+            give_back(scene, other);
+        }
+        if (start)
+            break;
+        reopen(scene); /* the next queue knows it, too */
+        spool_store_start(scene->store);
+        turns(scene);
+    }
+    assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &other), STATUS_OK);
+    assert_int_equal(other, lent);
+    scene_free(scene);
+}
+
+/* Where there is no room for new ones, EMPTY ones that only one process may have go. */
+static void what_was_lent_gives_way(void **state)
+{
+    struct scene *scene = scene_new();
+    int fd;
+    uint32_t lent[2], number;
+    spool_store_start(scene->store);
+    turns(scene);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(spool_store_take(scene->store, SPOOL_MESSAGES, 1, &fd, &lent[i]), STATUS_OK);
+        turns(scene);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        give_back(scene, lent[i]);
+    scene->disk->room = 1000;
+    spool_store_start(scene->store); /* as the next look at the disk */
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(spool_store_take(scene->store, SPOOL_JOURNAL, 0, &fd, &number), STATUS_OK);
+    turns(scene);
+    spool_store_start(scene->store);
+    turns(scene);
+    assert_true(!spool_store_segment(scene->store, lent[0]) && !spool_store_segment(scene->store, lent[1]));
     scene_free(scene);
 }
 
@@ -373,6 +565,12 @@ int main(void)
         cmocka_unit_test(a_full_disk_leaves_nothing_half_made),
         cmocka_unit_test(foreign_files_are_reported_and_left),
         cmocka_unit_test(a_newer_version_is_refused),
+        cmocka_unit_test(what_others_say_of_a_segment_is_not_believed),
+        cmocka_unit_test(one_copy_that_is_ours_is_enough),
+        cmocka_unit_test(an_old_spool_is_believed_once),
+        cmocka_unit_test(a_key_that_is_none_is_a_persons_matter),
+        cmocka_unit_test(what_was_lent_is_nobody_elses),
+        cmocka_unit_test(what_was_lent_gives_way),
         cmocka_unit_test(damage_goes_to_quarantine),
         cmocka_unit_test(bodies_come_and_go),
         cmocka_unit_test(a_real_directory_must_be_ours),
