@@ -251,7 +251,7 @@ void checkpoints_turn(struct queue_role *role)
         checkpointing->role = role;
         loop_task_init(role->process.loop, &checkpointing->step, on_step);
     }
-    if (!checkpointing->active && is_due(checkpointing))
+    if (!checkpointing->active && !compact_is_copying(role) && is_due(checkpointing))
         begin(checkpointing);
 }
 

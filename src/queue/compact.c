@@ -49,10 +49,7 @@ static void moved(struct compaction *compaction, struct queue_message *message, 
 {
     struct queue *queue = &compaction->role->queue;
     struct queue_log_segment *to = queue_segment_find(queue, place->segment);
-    if (!to)
-        return;
-    to->known = MAX(to->known, place->offset);
-    if (is_in_use(message) || checkpoints_busy(compaction->role))
+    if (!to || is_in_use(message) || checkpoints_busy(compaction->role))
         return; /* the copy is forgotten, another look comes */
     struct queue_entry entry = { .kind = QUEUE_ENTRY_MOVED, .segment = place->segment, .offset = place->offset,
                                  .length = place->length };
@@ -61,11 +58,21 @@ static void moved(struct compaction *compaction, struct queue_message *message, 
     compaction->moved++;
 }
 
+/* It may be on disk whatever came of it, while its message lives elsewhere or is over: no start is to take it for one that
+ * nobody has heard of. */
+static void copy_known(struct compaction *compaction, const struct spool_place *place)
+{
+    struct queue_log_segment *to = queue_segment_find(&compaction->role->queue, place->segment);
+    if (to)
+        to->known = MAX(to->known, place->offset);
+}
+
 static void on_copied(struct spool_move *move, enum status status)
 {
     struct compaction *compaction = move->arg;
     struct queue_message *message = queue_message_find(&compaction->role->queue, move->id);
     compaction->busy = false;
+    copy_known(compaction, &move->place);
     if (status != STATUS_OK)
         compaction->at = compaction->n; /* no room: another time */
     else if (message && message->segment->number == compaction->number)
@@ -160,6 +167,8 @@ void compact_turn(struct queue_role *role)
     if (segment)
         begin(compaction, segment);
 }
+
+bool compact_is_copying(const struct queue_role *role) { return role->compaction && role->compaction->busy; }
 
 void compact_close(struct queue_role *role)
 {

@@ -125,6 +125,8 @@ MUST_CHECK enum status role_arrived(struct queue_role *role, const struct queue_
 void writers_close(struct queue_role *role);
 
 /* -- orphans.c -- */
+/* A body file that several messages name is that one's whose record says what is in it; the others go. MEMORY. */
+MUST_CHECK enum status bodies_settle(struct queue_role *role);
 MUST_CHECK enum status orphans_find(struct queue_role *role);
 /* True: it was one, and belongs to a message now. */
 MUST_CHECK bool orphans_claim(struct queue_role *role, uint64_t number);
@@ -155,6 +157,7 @@ void checkpoints_close(struct queue_role *role);
 
 /* -- compact.c -- */
 void compact_turn(struct queue_role *role);
+bool compact_is_copying(const struct queue_role *role);        /* a record is on its way that no checkpoint would know of */
 void compact_close(struct queue_role *role);
 
 /* -- control.c -- */
