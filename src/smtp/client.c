@@ -1,7 +1,7 @@
 #include "smtp/client_priv.h"
 #include <stdio.h>
 
-static client_handler on_goodbye, on_uninvited;
+static client_handler on_goodbye, on_uninvited, on_rset_refused;
 
 /* What each step does with each kind of reply; where there is NULL, such a reply is garbage.
  *
@@ -20,7 +20,7 @@ static const struct step {
     ROW(TLS, NULL, NULL, NULL, NULL),
     ROW(AUTH, client_on_auth, client_on_auth_more, client_on_auth_refused, client_on_auth_refused),
     ROW(READY, on_uninvited, on_uninvited, on_uninvited, on_uninvited),
-    ROW(RSET, client_on_rset, NULL, client_on_refused, client_on_refused),
+    ROW(RSET, client_on_rset, NULL, on_rset_refused, on_rset_refused),
     ROW(MAIL, client_on_mail, NULL, client_on_mail_refused, client_on_mail_refused),
     ROW(RCPT, client_on_rcpt, NULL, client_on_rcpt_refused, client_on_rcpt_refused),
     ROW(DATA, NULL, client_on_data, client_on_data_refused, client_on_data_refused),
@@ -107,7 +107,8 @@ enum smtp_client_want smtp_client_want(const struct smtp_client *client)
 /* A whole chunk went out behind its envelope, whose replies are still to come. */
 static bool is_ahead(const struct smtp_client *client)
 {
-    return client->is_early && (client->state == SMTP_CLIENT_MAIL || client->state == SMTP_CLIENT_RCPT);
+    return client->is_early && (client->state == SMTP_CLIENT_RSET || client->state == SMTP_CLIENT_MAIL ||
+                                client->state == SMTP_CLIENT_RCPT);
 }
 
 /* May the message be at the server, though it never said so? */
@@ -176,6 +177,15 @@ static void on_garbage(struct smtp_client *client, const char *what)
     snprintf(text, sizeof text, "the server sent %s while %s: %.*s", what, doing(client), (int)reply->text_n,
              reply->text);
     client_break(client, SMTP_TROUBLE_GARBAGE, text);
+}
+
+/* Nobody does that; but what went out behind it may be taken. */
+static void on_rset_refused(struct smtp_client *client)
+{
+    if (is_ahead(client))
+        on_garbage(client, "a refusal");
+    else
+        client_on_refused(client);
 }
 
 static void on_reply(struct smtp_client *client)

@@ -39,6 +39,9 @@ struct row {
 #define CHUNKED_ONE CHUNK "M\nC MAIL FROM:<a@a.org>\nC RCPT TO:<r0@b.org>\nC BDAT 100 LAST\nB raw\n"
 #define IN_DOUBT(what) "R 0 deferred 0 4.4.2 " what " while waiting for the replies to a whole message; it may arrive twice\nW close\n"
 #define DONE "R none\n"
+/* Who answered 503 to the last transaction hears RSET in front of the next one. */
+#define CHUNKED_TWO CHUNKED_ONE "S 250 ok\nS 550 who\nR 0 failed 550 5.0.0 who\nS 503 no\nW message\n" \
+    "M\nC RSET\nC MAIL FROM:<a@a.org>\nC RCPT TO:<r0@b.org>\nC BDAT 100 LAST\nB raw\n"
 
 static const struct row rows[] = {
     { "the long way", .script = PLAIN "M\nC MAIL FROM:<a@a.org>\nN\nS 250 ok\nC RCPT TO:<r0@b.org>\nN\nS 250 ok\n"
@@ -164,6 +167,11 @@ static const struct row rows[] = {
       "R 1 failed 550 5.0.0 b\nS 503 no\nW close\n" },
     { "chunk, sender refused", .script = CHUNK GROUP "C BDAT 100 LAST\nB raw\nS 550 no\nR 0 failed 550 5.0.0 no\nR 1 failed 550 5.0.0 no\n"
       "S 503 a\nS 503 b\nS 503 c\n" DONE "W message\n" },
+    { "chunk behind RSET, closed", .recipients = 1, .script = CHUNKED_TWO "X\n" IN_DOUBT("the server closed the connection") },
+    { "chunk behind RSET, garbage", .recipients = 1, .script = CHUNKED_TWO "S what\nR 0 deferred 0 4.5.0 the server sent "
+      "something that is no SMTP reply while waiting for the replies to a whole message; it may arrive twice: what\nW close\n" },
+    { "chunk behind RSET, refused", .recipients = 1, .script = CHUNKED_TWO "S 500 what\nR 0 deferred 0 4.5.0 the server sent "
+      "a refusal while waiting for the replies to a whole message; it may arrive twice: what\nW close\n" },
     { "chunk, closed behind it", .recipients = 1, .script = CHUNKED_ONE "X\n" IN_DOUBT("the server closed the connection") "F 2\n" },
     { "chunk, no word about its recipient", .recipients = 1, .script = CHUNKED_ONE "S 250 ok\nD\n"
       IN_DOUBT("no answer in time") "F 3\n" },
