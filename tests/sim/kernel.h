@@ -171,6 +171,8 @@ enum kernel_connect { KERNEL_CONNECT, KERNEL_REFUSE, KERNEL_SILENT, KERNEL_UNREA
 void kernel_network(enum kernel_connect (*answer)(void *arg, const struct sockaddr *to, socklen_t n), void *arg);
 /* A name for the connection behind this descriptor of the world; never used again. 0: it is no socket with a peer. */
 uint64_t kernel_connection(int fd);
+/* When the process at the other end of it closed it or died, milliseconds of kernel_now_ms(), at least 1; 0: it is there. */
+int64_t kernel_left_ms(int fd);
 /* Cuts it: both ends see a reset, what is on its way is lost. Fine if it is gone. */
 void kernel_cut(uint64_t connection);
 /* Makes all octets of a connection (in both directions) wait until it is called again with false. */

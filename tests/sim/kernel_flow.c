@@ -185,6 +185,7 @@ void link_leave(struct sock *sock)
     bool unread = in->end > in->begin;
     in->reader = NULL;
     out->writer = NULL;
+    out->left_us = now_us();
     sock->in = sock->out = NULL;
     if (!out->reader) {
         if (!in->writer)
@@ -323,6 +324,13 @@ uint64_t kernel_connection(int fd)
 {
     struct object *object = fd_of_kind(fd, OBJECT_SOCKET, ENOTSOCK);
     return object && sock_of(object)->in ? sock_of(object)->in->link->number : 0;
+}
+
+int64_t kernel_left_ms(int fd)
+{
+    struct object *object = fd_of_kind(fd, OBJECT_SOCKET, ENOTSOCK);
+    const struct flow *in = object ? sock_of(object)->in : NULL;
+    return in && !in->writer ? MAX(in->left_us / 1000, INT64_C(1)) : 0;
 }
 
 void kernel_cut(uint64_t connection)

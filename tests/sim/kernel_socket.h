@@ -24,6 +24,7 @@ struct flow {                /* one direction of a connection */
     uint64_t taken;          /* by the reader, ever */
     struct list chunks;      /* on their way */
     int64_t last_us;         /* when the last of them arrives */
+    int64_t left_us;         /* when its writer closed */
     struct event arrival;
     struct list passed;      /* descriptors */
     bool fin_sent, fin, broken;

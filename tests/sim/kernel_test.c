@@ -424,7 +424,10 @@ static void talk(void *arg)
     int64_t before = kernel_now_us();
     CHECK(connect(fd, (struct sockaddr *)&one, sizeof one) == 0 && kernel_now_us() - before >= 2 * kernel_faults()->latency_us);
     CHECK(write(fd, "abc", 3) == 3 && read(fd, octets, sizeof octets) == 3 && memcmp(octets, "abc", 3) == 0);
-    CHECK(shutdown(fd, SHUT_WR) == 0 && read(fd, octets, sizeof octets) == 0 && close(fd) == 0);
+    CHECK(kernel_left_ms(fd) == 0);
+    CHECK(shutdown(fd, SHUT_WR) == 0 && read(fd, octets, sizeof octets) == 0);
+    kernel_sleep_ms(1);
+    CHECK(kernel_left_ms(fd) > 0 && kernel_left_ms(fd) <= kernel_now_ms() && close(fd) == 0);
     fd = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(connect(fd, (struct sockaddr *)&one, sizeof one) == 0);
     kernel_cut(kernel_connection(fd));

@@ -15,7 +15,8 @@ struct peer {
     uint64_t connection;
     bool null_sender;
     int64_t mail_ms, end_ms;     /* when MAIL and the end of data came */
-    bool was_late;               /* it was so strange in this transaction that its client may have gone */
+    bool was_late;               /* it was so strange in this transaction that its client may have gone, */
+    bool is_out_of_step;         /* or in this session */
     unsigned rcpt_count;
     char rcpts[WORLD_RECIPIENTS][80];
     char sender[80];
@@ -52,7 +53,7 @@ static bool survive(struct peer *peer, enum step step)
         peer->talk.fd = -1;
         return false;
     case MOOD_GARBAGE:
-        peer->was_late = true;
+        peer->is_out_of_step = true;
         return talk_say(&peer->talk, "%s", percent(50) ? "\x80\xff\x01 what?\r\n" : "999 \r\n25\r\n\r\n") && step != AT_END;
     case MOOD_ENDLESS:
         for (int i = 0; i < 200; i++)
@@ -119,6 +120,12 @@ static void compare(const struct peer *peer, const struct letter *letter)
         kernel_fail("letter %u was changed on its way: %zu octets went in, %zu came out", letter->number, text.n, came.n);
 }
 
+static struct sent sent_now(const struct peer *peer, enum delivered_how how)
+{
+    return (struct sent){ .mail_ms = peer->mail_ms, .end_ms = peer->end_ms, .ms = kernel_now_ms(),
+                          .left_ms = kernel_left_ms(peer->talk.fd), .connection = peer->connection, .how = how };
+}
+
 static void note_letter(const struct peer *peer, const struct mail_seen *seen, enum delivered_how how)
 {
     struct letter *letter = letter_of(peer, seen);
@@ -129,7 +136,7 @@ static void note_letter(const struct peer *peer, const struct mail_seen *seen, e
         if (!rcpt || its != letter || !rcpt->accepted)
             kernel_fail("letter %u was sent to %s, who is none of its recipients", letter->number, peer->rcpts[i]);
         if (rcpt->sent_count < WORLD_SENDS)
-            rcpt->sent[rcpt->sent_count] = (struct sent){ peer->mail_ms, peer->end_ms, kernel_now_ms(), peer->connection, how };
+            rcpt->sent[rcpt->sent_count] = sent_now(peer, how);
         rcpt->sent_count++;
         kernel_trace("delivered: letter %u to %s%s", letter->number, rcpt->address, how == HOW_UNSURE ? ", unheard" : "");
     }
@@ -139,7 +146,7 @@ static void note_report(const struct peer *peer, const struct mail_seen *seen, e
 {
     struct report *report = ledger_report_ref(seen->id);
     if (report->arrived < WORLD_SENDS)
-        report->sent[report->arrived] = (struct sent){ peer->mail_ms, peer->end_ms, kernel_now_ms(), peer->connection, how };
+        report->sent[report->arrived] = sent_now(peer, how);
     report->arrived++;
     if (report->arrived == 1)
         mail_report_each(buf_span(&peer->text), report_names, NULL);
@@ -151,7 +158,7 @@ static bool take_over(struct peer *peer)
 {
     struct mail_seen seen;
     bool unheard = mood_of(peer->host) >= MOOD_STALLS && one_in(3);
-    enum delivered_how how = unheard || peer->was_late ? HOW_UNSURE : HOW_SURE;
+    enum delivered_how how = unheard || peer->was_late || peer->is_out_of_step ? HOW_UNSURE : HOW_SURE;
     if (!talk_say(&peer->talk, "250 2.0.0 taken\r\n"))
         return false;
     mail_look(buf_span(&peer->text), peer->null_sender, &seen);

@@ -44,21 +44,26 @@ static bool queue_forgot(int64_t ms)
     return happened(POWER_CUT, 0, ms, end) || happened(KILLED_ALL, 0, ms, end) || happened(KILLED_QUEUE, 0, ms, end);
 }
 
-/* What was on its way when its sender died arrives a little later. */
-enum { ON_ITS_WAY_MS = 2000 };
+/* What was on its way when its sender died arrives a little later, and a slow server reads it whenever it likes. */
+static int64_t handed_ms(const struct sent *sent, int64_t came_ms) { return sent->left_ms ? MIN(sent->left_ms, came_ms) : came_ms; }
+static int64_t handed_over_ms(const struct sent *sent) { return handed_ms(sent, sent->end_ms); }
+
+/* The death of its sender may be noted a moment after the fact. */
+enum { NOTED_MS = 1000 };
+static int64_t reasons_from_ms(const struct sent *sent) { return handed_over_ms(sent) - (sent->left_ms ? NOTED_MS : 0); }
 
 /* Its connection was cut before the record was safe, or held before that, whose end is a cut. */
 static bool was_cut(const struct sent *sent, int64_t until)
 {
-    int64_t from = sent->end_ms - ON_ITS_WAY_MS;
+    int64_t from = reasons_from_ms(sent);
     return happened(CONNECTION_CUT, sent->connection, from, until) ||
            (happened(CONNECTION_HELD, sent->connection, 0, until) && happened(CONNECTION_CUT, sent->connection, from, INT64_MAX));
 }
 
 static bool outcome_forgot(const struct sent *sent)
 {
-    int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = window_end(sent->ms);
-    return sent->how == HOW_UNSURE || happened(KILLED_DELIVERY, 0, from, end) || happened(KILLED_ALL, 0, from, end) ||
+    int64_t from = reasons_from_ms(sent), end = window_end(sent->ms);
+    return sent->how == HOW_UNSURE || sent->left_ms || happened(KILLED_DELIVERY, 0, from, end) || happened(KILLED_ALL, 0, from, end) ||
            happened(POWER_CUT, 0, from, end) || was_cut(sent, sent->ms + slack_ms()) ||
            happened(LEASES_UNTOLD, 0, from, INT64_MAX) || world->plan.memory;
 }
@@ -66,7 +71,7 @@ static bool outcome_forgot(const struct sent *sent)
 /* A delivery process that dies alone leaves a queue that says so. */
 static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
 {
-    int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = window_end(sent->ms);
+    int64_t from = reasons_from_ms(sent), end = window_end(sent->ms);
     if (sent->how == HOW_UNSURE || world->plan.memory || !happened(KILLED_DELIVERY, 0, from, end) ||
         happened(KILLED_ALL, 0, from, until) || happened(POWER_CUT, 0, from, until) ||
         happened(KILLED_QUEUE, 0, from - slack_ms(), until) || was_cut(sent, end))
@@ -74,11 +79,20 @@ static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
     return happened(LEASE_LOST, id, from, until) || happened(LEASES_UNTOLD, 0, from, until);
 }
 
+static int by_handing_over(const void *a, const void *b)
+{
+    int64_t x = handed_over_ms(a), y = handed_over_ms(b);
+    return x < y ? -1 : x > y;
+}
+
 /* All but one of them need a reason. */
-static void check_twice(uint64_t id, const char *to, const struct sent *sent, unsigned count)
+static void check_twice(uint64_t id, const char *to, const struct sent *all, unsigned count)
 {
     const struct sent *sure = NULL;
+    struct sent sent[WORLD_SENDS];
     count = MIN(count, (unsigned)WORLD_SENDS);
+    memcpy(sent, all, count * sizeof *sent);
+    qsort(sent, count, sizeof *sent, by_handing_over);
     for (unsigned i = 0; i < count; i++) {
         if (!outcome_forgot(&sent[i]) && sure)
             kernel_fail("%s got it twice without a reason: at %lld ms and at %lld ms", to, (long long)sure->ms, (long long)sent[i].ms);
@@ -95,17 +109,19 @@ static void check_twice(uint64_t id, const char *to, const struct sent *sent, un
 
 static void check_held(const struct letter *letter, const struct rcpt *rcpt)
 {
-    for (unsigned i = 0; rcpt->held_from && i < MIN(rcpt->sent_count, (unsigned)WORLD_SENDS); i++)
-        if (rcpt->sent[i].end_ms > rcpt->held_from + 1000 && rcpt->sent[i].end_ms < rcpt->held_to && !queue_forgot(rcpt->held_from))
+    for (unsigned i = 0; rcpt->held_from && i < MIN(rcpt->sent_count, (unsigned)WORLD_SENDS); i++) {
+        int64_t ms = handed_over_ms(&rcpt->sent[i]);
+        if (ms > rcpt->held_from + 1000 && ms < rcpt->held_to && !queue_forgot(rcpt->held_from))
             kernel_fail("%s was held and got letter %u all the same", rcpt->address, letter->number);
+    }
 }
 
 /* What the operator was told is synced: no restart undoes it. But who still has the lease may send it, and what was on its way
  * when its sender died arrives. */
-static bool may_pass_delete(const struct sent *sent)
+static bool may_pass_delete(uint64_t id, const struct sent *sent)
 {
-    int64_t from = sent->end_ms - ON_ITS_WAY_MS, end = sent->end_ms;
-    return happened(LEASES_UNTOLD, 0, 0, end) || happened(LEASE_LOST, 0, 0, end) || happened(POWER_CUT, 0, from, end) ||
+    int64_t from = reasons_from_ms(sent), end = sent->end_ms;
+    return happened(LEASES_UNTOLD, 0, 0, end) || happened(LEASE_LOST, id, 0, end) || happened(POWER_CUT, 0, from, end) ||
            happened(KILLED_ALL, 0, from, end) || happened(KILLED_DELIVERY, 0, from, end) || world->plan.memory;
 }
 
@@ -113,9 +129,11 @@ static void check_deleted(const struct letter *letter, const struct rcpt *rcpt)
 {
     if (rcpt->deleted != DELETED_YES || rcpt->sent_count == 0 || rcpt->sent_count > WORLD_SENDS)
         return;
-    const struct sent *last = &rcpt->sent[rcpt->sent_count - 1];
-    if (last->end_ms > rcpt->deleted_ms ? !may_pass_delete(last) : !outcome_forgot(last))
-        kernel_fail("%s was deleted from letter %u, and got it", rcpt->address, letter->number);
+    for (unsigned i = 0; i < rcpt->sent_count; i++) {
+        const struct sent *sent = &rcpt->sent[i];
+        if (handed_over_ms(sent) > rcpt->deleted_ms ? !may_pass_delete(letter->id, sent) : !outcome_forgot(sent))
+            kernel_fail("%s was deleted from letter %u, and got it", rcpt->address, letter->number);
+    }
 }
 
 /* Both ends at once need a reason, too. */
@@ -125,7 +143,7 @@ static void check_both(const struct letter *letter, const struct rcpt *rcpt)
         return;
     int64_t bounced_ms = rcpt->bounced_ms[0];
     const struct sent *first = &rcpt->sent[0];
-    bool on_its_way = first->mail_ms < bounced_ms; /* its server may have read it after all patience */
+    bool on_its_way = handed_ms(first, first->mail_ms) < bounced_ms; /* its server may have read it after all patience */
     if (!(on_its_way && outcome_forgot(first)) && !(first->ms >= bounced_ms && queue_forgot(bounced_ms)))
         kernel_fail("%s got letter %u, and its sender was told that he did not", rcpt->address, letter->number);
 }
@@ -205,19 +223,28 @@ static const struct letter *report_letter(const struct report *report)
     return NULL;
 }
 
+/* Was one of them handed over then or later? */
+static bool since(const struct sent *sent, unsigned count, int64_t ms)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (handed_over_ms(&sent[i]) >= ms)
+            return true;
+    return false;
+}
+
 void verdict_nothing_since(int64_t ms)
 {
     for (uint32_t i = 1; i <= world->letter_count; i++)
         for (unsigned j = 0; j < world->letters[i]->rcpt_count; j++) {
             const struct rcpt *rcpt = &world->letters[i]->rcpts[j];
             unsigned n = MIN(rcpt->sent_count, (unsigned)WORLD_SENDS);
-            if (n && rcpt->sent[n - 1].end_ms >= ms && !may_turn_up(world->letters[i]))
+            if (since(rcpt->sent, n, ms) && !may_turn_up(world->letters[i]))
                 kernel_fail("after a stop letter %u was delivered again to %s", i, rcpt->address);
         }
     for (size_t i = 0; i < world->report_count; i++) {
         const struct report *report = &world->reports[i];
         unsigned n = MIN(report->arrived, (unsigned)WORLD_SENDS);
-        if (n && report->sent[n - 1].end_ms >= ms && !may_turn_up(report_letter(report)))
+        if (since(report->sent, n, ms) && !may_turn_up(report_letter(report)))
             kernel_fail("after a stop a report about letter %u was delivered again", report->about);
     }
 }

@@ -54,6 +54,7 @@ enum delivered_how { HOW_SURE, HOW_UNSURE }; /* UNSURE: the peer's 250 may not h
 
 struct sent {
     int64_t mail_ms, end_ms, ms; /* MAIL and the end of data came; its 250 went */
+    int64_t left_ms;             /* its client had died or gone by then; 0: it was there */
     uint64_t connection;
     enum delivered_how how;
 };
