@@ -58,6 +58,17 @@ def check(run):
     return run.close_books()
 
 
+def mount_again(disk, run, traffic, repair=lambda: None):
+    """Once clients were told, goniec is stopped and the file system mounted anew, as a person would; nothing is lost."""
+    wait_told(run, "4.3.")
+    traffic.stop()
+    run.halt()
+    repair()
+    disk.mount_again()
+    run.house.start()
+    assert check(run)["lost"] == 0
+
+
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
 def test_full_and_free_again(make, tmp_path, kind):
     disk, run = make(Tmpfs, 160) if kind == "tmpfs" else make(Ext4, 160, tmp_path / "image")
@@ -92,17 +103,11 @@ def test_full_and_free_again(make, tmp_path, kind):
 
 
 def test_read_only_in_the_middle(make, tmp_path):
-    """Such a file system comes back only after it was unmounted: goniec is stopped for that, as a person would."""
+    """Such a file system comes back only after it was unmounted."""
     disk, run = make(Ext4, 160, tmp_path / "image")
     traffic = begin(run)
     disk.turn_read_only()
-    wait_told(run, "4.3.")
-    traffic.stop()
-    run.halt()
-    disk.mount_again()
-    run.house.start()
-    counts = check(run)
-    assert counts["lost"] == 0
+    mount_again(disk, run, traffic)
 
 
 def test_a_disk_that_fails_to_write(make, tmp_path):
@@ -111,14 +116,7 @@ def test_a_disk_that_fails_to_write(make, tmp_path):
     disk, run = make(Ext4, 400, tmp_path / "below/image", below=below)
     traffic = begin(run)
     below.fill()
-    wait_told(run, "4.3.")
-    traffic.stop()
-    run.halt()
-    below.free()
-    disk.mount_again()
-    run.house.start()
-    counts = check(run)
-    assert counts["lost"] == 0
+    mount_again(disk, run, traffic, below.free)
 
 
 def test_power_cuts(tmp_path):

@@ -66,10 +66,16 @@ def greeted(port, source):
     return None, text
 
 
-def log_in_once(port, source, password, login=ANNA):
+def begin_session(port, source="127.0.0.1"):
+    """A session as far as EHLO."""
     client = Client(port, source)
     assert client.reply()[0] == 220
-    client.ask("EHLO client.example.org\r\n")
+    assert client.ask("EHLO client.example.org\r\n")[0] == 250
+    return client
+
+
+def log_in_once(port, source, password, login=ANNA):
+    client = begin_session(port, source)
     answer = client.log_in(password, login)
     client.close()
     return answer
@@ -177,9 +183,7 @@ def test_many_logins_from_one_network(tmp_path, sink):
 def test_guessing_on_ends_the_session(tmp_path, sink):
     house = strangers(tmp_path, sink, {"max-errors": 10})
     with house:
-        client = Client(house.ports["submission"])
-        client.reply()
-        client.ask("EHLO client.example.org\r\n")
+        client = begin_session(house.ports["submission"])
         codes = []
         while (code := client.log_in(f"guess {len(codes)}")[0]) not in (0, 421) and len(codes) < 50:
             codes.append(code)
@@ -220,9 +224,7 @@ def test_giants_are_refused_before_and_behind(tmp_path, sink):
     """2 GiB announced costs a line; much more than allowed, unannounced, costs no memory."""
     house = strangers(tmp_path, sink, {"max-size": "1MiB", "processes": 1})
     with house:
-        client = Client(house.ports["submission"])
-        client.reply()
-        client.ask("EHLO client.example.org\r\n")
+        client = begin_session(house.ports["submission"])
         assert client.log_in("secret")[0] == 235
         code, text = client.ask(f"MAIL FROM:<{ANNA}> SIZE=2147483648\r\n")
         assert code == 552 and "5.3.4" in text
@@ -271,9 +273,7 @@ def test_thousands_of_recipients(tmp_path, sink):
     """Those over the limit are told to come in another message, and the message goes to the others."""
     house = strangers(tmp_path, sink)
     with house:
-        client = Client(house.ports["submission"])
-        client.reply()
-        client.ask("EHLO client.example.org\r\n")
+        client = begin_session(house.ports["submission"])
         client.log_in("secret")
         client.ask(f"MAIL FROM:<{ANNA}>\r\n")
         codes = []

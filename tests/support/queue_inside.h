@@ -4,7 +4,7 @@
 #include "process_inside.h"
 #include "queue/queue.h"
 #include "spool/journal.h"
-#include "spool/writer.h"
+#include "spool_inside.h"
 
 #define INSIDE_SEGMENT (12u * SPOOL_BLOCK)
 
@@ -13,23 +13,11 @@ static struct queue_inside {
     struct queue *queue;
 } queue_inside;
 
-static int no_sync(const struct spool_ops *ops, int fd) { return 0; }
 static int even_random(const struct spool_ops *ops, void *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         ((uint8_t *)p)[i] = (uint8_t)((queue_inside.random = queue_inside.random * 6364136223846793005u + 1442695040888963407u) >> 56);
     return 0;
-}
-
-static const struct spool_ops *inside_ops(void)
-{
-    static struct spool_ops ops;
-    ops = spool_ops_system;
-    ops.fdatasync = ops.fsync = no_sync;
-    ops.write_out = NULL;
-    ops.forget = NULL;
-    ops.random = even_random;
-    return &ops;
 }
 
 enum status __real_spool_store_open(struct loop *loop, const char *path, const struct spool_store_settings *settings,
@@ -59,19 +47,6 @@ struct spool_journal *__wrap_spool_journal_new(struct loop *loop, struct spool_s
     return __real_spool_journal_new(loop, store, true, events, arg);
 }
 
-struct spool_writer *__real_spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
-                                             const struct spool_writer_events *events, void *arg);
-struct spool_writer *__wrap_spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
-                                             const struct spool_writer_events *events, void *arg);
-struct spool_writer *__wrap_spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
-                                             const struct spool_writer_events *events, void *arg)
-{
-    struct spool_writer_settings mine = *settings;
-    mine.ops = inside_ops();
-    mine.no_thread = true;
-    return __real_spool_writer_new(loop, &mine, events, arg);
-}
-
 void __real_queue_init(struct queue *queue, const struct queue_settings *settings, const struct queue_acts *acts, void *arg,
                        struct log *log, uint64_t seed, int64_t now_ms);
 void __wrap_queue_init(struct queue *queue, const struct queue_settings *settings, const struct queue_acts *acts, void *arg,
@@ -88,4 +63,6 @@ static void queue_inside_begin(void)
     inside_begin();
     queue_inside.random = 7;
     queue_inside.queue = NULL;
+    inside_ops()->forget = NULL;
+    inside_ops()->random = even_random;
 }

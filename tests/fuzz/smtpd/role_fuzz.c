@@ -8,7 +8,7 @@
 #include "process_inside.h"
 #include "smtpd/smtpd.h"
 #include "spool/reader.h"
-#include "spool/writer.h"
+#include "spool_inside.h"
 #include "wire/smtpd_directory.h"
 #include "wire/smtpd_queue.h"
 #include <errno.h>
@@ -28,25 +28,6 @@ static struct guest {
     int fd;
     struct buf heard;
 } guests[GUESTS];
-
-/* The log commits in our thread, and does not wait for the disk. */
-static int no_sync(const struct spool_ops *ops, int fd) { return 0; }
-struct spool_writer *__real_spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
-                                             const struct spool_writer_events *events, void *arg);
-struct spool_writer *__wrap_spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
-                                             const struct spool_writer_events *events, void *arg);
-struct spool_writer *__wrap_spool_writer_new(struct loop *loop, const struct spool_writer_settings *settings,
-                                             const struct spool_writer_events *events, void *arg)
-{
-    static struct spool_ops ops;
-    struct spool_writer_settings mine = *settings;
-    ops = spool_ops_system;
-    ops.fdatasync = ops.fsync = no_sync;
-    ops.write_out = NULL;
-    mine.ops = &ops;
-    mine.no_thread = true;
-    return __real_spool_writer_new(loop, &mine, events, arg);
-}
 
 /* -- the queue -- */
 

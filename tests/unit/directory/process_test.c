@@ -2,7 +2,7 @@
 #include "base/buf.h"
 #include "directory/accounts.h"
 #include "directory/directory.h"
-#include "test.h"
+#include "role_child.h"
 #include "wire/smtpd_directory.h"
 #include "wire/supervisor.h"
 #include <fcntl.h>
@@ -51,27 +51,20 @@ static int setup(void **state)
     static struct house fresh;
     fresh = (struct house){ .folder = "/tmp/goniec-process-XXXXXX" };
     struct house *house = *state = &fresh;
-    int pair[2];
-    if (!mkdtemp(house->folder) || channel_pair(pair) != STATUS_OK)
+    int fd;
+    if (!mkdtemp(house->folder))
         return 1;
-    house->child = fork();
-    if (house->child == 0) {
-        dup2(pair[1], SUPERVISOR_FD);
-        _exit(directory_main());
-    }
-    close(pair[1]);
+    house->child = role_begin(directory_main, &fd);
     house->loop = loop_new();
-    house->supervisor = channel_new(house->loop, pair[0], &events, house);
+    house->supervisor = channel_new(house->loop, fd, &events, house);
     return house->supervisor ? 0 : 1;
 }
 
 static int exit_status(struct house *house)
 {
-    int status = 0;
-    assert_int_equal(waitpid(house->child, &status, 0), house->child);
+    pid_t child = house->child;
     house->child = 0;
-    assert_true(WIFEXITED(status)); /* sanitizers included */
-    return WEXITSTATUS(status);
+    return role_end(child);
 }
 
 static int teardown(void **state)
@@ -105,16 +98,9 @@ static void settle(struct house *house, const unsigned *counter, unsigned until)
 
 static void send_settings(struct house *house, const char *format)
 {
-    AUTO(buf_done) struct buf text = BUF_EMPTY(4096), body = BUF_EMPTY(65536);
+    AUTO(buf_done) struct buf text = BUF_EMPTY(4096);
     buf_printf(&text, "state-dir: %s\nqueue: { anything: 1 }\naccounts: { %s }\n", house->folder, format);
-    struct supervisor_settings *settings = calloc(1, sizeof *settings);
-    settings->count = 1;
-    settings->file = SPAN("goniec.conf");
-    settings->text = buf_span(&text);
-    supervisor_settings_put(&body, settings);
-    free(settings);
-    assert_int_equal(channel_send(house->supervisor, SUPERVISOR_SETTINGS, buf_span(&body)), STATUS_OK);
-    buf_done(&text);
+    role_settings(house->supervisor, buf_span(&text), NULL);
 }
 
 static void send_log(struct house *house)

@@ -76,3 +76,18 @@ static void turns(unsigned n)
     while (n--)
         loop_turn(loop, 0);
 }
+
+/* The same again, with fresh streams. */
+static UNUSED void again(void)
+{
+    tear_down(NULL);
+    assert_int_equal(set_up(NULL), 0);
+}
+
+/* a is the client, b the server. */
+static UNUSED void handshake(struct tls_client *client, struct tls_server *server, struct tls_wish wish)
+{
+    assert_int_equal(stream_start_tls_server(b.stream, server), STATUS_OK);
+    assert_int_equal(stream_start_tls_client(a.stream, client, &wish), STATUS_OK);
+    turns(10);
+}

@@ -1,8 +1,5 @@
 /* What a key that is kept for another process signs, and what it refuses. */
-#include "net/tls_key.h"
-#include "test.h"
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include "made_key.h"
 #include <openssl/rsa.h>
 
 #define SPACES64 "                                                                "
@@ -44,20 +41,6 @@ static void only_handshakes_are_signed(void **state)
         assert_int_equal(tls_content_check(rows[i].content, false), rows[i].any);
         assert_int_equal(tls_content_check(rows[i].content, true), rows[i].only13);
     }
-}
-
-static struct tls_key *key_of(EVP_PKEY *made)
-{
-    char error[TLS_ERROR_SIZE];
-    char *p;
-    struct tls_key *key = NULL;
-    BIO *bio = BIO_new(BIO_s_mem());
-    assert_non_null(made);
-    assert_int_equal(PEM_write_bio_PrivateKey(bio, made, NULL, NULL, 0, NULL, NULL), 1);
-    long n = BIO_get_mem_data(bio, &p);
-    assert_int_equal(tls_key_new(span_of(p, (size_t)n), error, &key), STATUS_OK);
-    BIO_free(bio);
-    return key;
 }
 
 /* Does what was signed verify with the public key? */

@@ -1,8 +1,6 @@
 /* A TLS server whose private keys are elsewhere: its handshakes wait for signatures, in any order and never too many. */
 #include "stream_pair.h"
-#include "net/tls_key.h"
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include "made_key.h"
 #include <openssl/x509.h>
 
 static char error[TLS_ERROR_SIZE];
@@ -42,27 +40,25 @@ static void on_cancel(void *arg, struct tls_signing *signing)
 static struct tls_server *make_server(EVP_PKEY *made)
 {
     X509 *certificate = X509_new();
-    char *p[2];
+    char *p;
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8, (const unsigned char *)"mail.example", -1, -1, 0);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
     assert_int_equal(X509_set_pubkey(certificate, made), 1);
     assert_true(X509_sign(certificate, made, EVP_PKEY_get_base_id(made) == EVP_PKEY_ED25519 ? NULL : EVP_sha256()) > 0);
-    BIO *bios[2] = { BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()) };
-    assert_int_equal(PEM_write_bio_X509(bios[0], certificate), 1);
-    assert_int_equal(PEM_write_bio_PrivateKey(bios[1], made, NULL, NULL, 0, NULL, NULL), 1);
-    long n[2] = { BIO_get_mem_data(bios[0], &p[0]), BIO_get_mem_data(bios[1], &p[1]) };
-    assert_int_equal(tls_key_new(span_of(p[1], (size_t)n[1]), error, &key), STATUS_OK);
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
+    long n = BIO_get_mem_data(bio, &p);
+    key = key_of(made);
 
     tls_signer_init(&signer, on_ask, on_cancel, NULL);
-    struct tls_pair pair = { .certificate = span_of(p[0], (size_t)n[0]) };
+    struct tls_pair pair = { .certificate = span_of(p, (size_t)n) };
     static const char secret[TLS_TICKET_SECRET] = "a secret";
     struct tls_server_settings settings = { .pairs = &pair, .count = 1, .ticket_secret = { secret, sizeof(secret) }, .signer = &signer };
     struct tls_server *server;
     if (tls_server_new(&settings, error, &server) != STATUS_OK)
         fail_msg("%s", error);
-    BIO_free(bios[0]);
-    BIO_free(bios[1]);
+    BIO_free(bio);
     X509_free(certificate);
     EVP_PKEY_free(made);
     asked_n = cancelled = 0;
@@ -88,16 +84,7 @@ static void done(struct tls_server *server, struct tls_client *client)
 
 static void start(struct tls_client *client, struct tls_server *server, struct span session)
 {
-    struct tls_wish wish = { .name = "mail.example", .session = session };
-    assert_int_equal(stream_start_tls_server(b.stream, server), STATUS_OK);
-    assert_int_equal(stream_start_tls_client(a.stream, client, &wish), STATUS_OK);
-    turns(10);
-}
-
-static void again(void)
-{
-    tear_down(NULL);
-    assert_int_equal(set_up(NULL), 0);
+    handshake(client, server, (struct tls_wish){ .name = "mail.example", .session = session });
 }
 
 static void talk(void)

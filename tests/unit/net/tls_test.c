@@ -37,20 +37,6 @@ static void make_certificates(void)
     }
 }
 
-/* a is the client, b the server. */
-static void handshake(struct tls_client *client, struct tls_server *server, struct tls_wish wish)
-{
-    assert_int_equal(stream_start_tls_server(b.stream, server), STATUS_OK);
-    assert_int_equal(stream_start_tls_client(a.stream, client, &wish), STATUS_OK);
-    turns(10);
-}
-
-static void again(void)
-{
-    tear_down(NULL);
-    assert_int_equal(set_up(NULL), 0);
-}
-
 static void verifies_and_carries(void **state)
 {
     struct tls_server *server = make_server(false);

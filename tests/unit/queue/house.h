@@ -1,6 +1,6 @@
 /* The process queue in a child, with a supervisor and an smtpd that are ours. */
 #pragma once
-#include "test.h"
+#include "role_child.h"
 #include "base/id.h"
 #include "base/time.h"
 #include "queue/queue.h"
@@ -105,33 +105,19 @@ static UNUSED void writer_begin(struct house *house)
 
 static UNUSED void settings_send(struct house *house, const char *folder)
 {
-    AUTO(buf_done) struct buf text = BUF_EMPTY(4096), body = BUF_EMPTY(65536);
-    struct supervisor_settings *settings = calloc(1, sizeof *settings);
+    AUTO(buf_done) struct buf text = BUF_EMPTY(4096);
     buf_printf(&text, "hostname: mx.example.org\nstate-dir: %s\nrun-dir: %s\nspool: { segment: 1MiB, reserve: 0 }\n",
                folder, folder);
-    settings->count = 1;
-    settings->file = SPAN("goniec.conf");
-    settings->text = buf_span(&text);
-    supervisor_settings_put(&body, settings);
-    free(settings);
-    channel_send(house->supervisor, SUPERVISOR_SETTINGS, buf_span(&body));
+    role_settings(house->supervisor, buf_span(&text), NULL);
 }
 
 static UNUSED void house_begin(struct house *house, const char *folder)
 {
-    int pair[2];
+    int fd;
     *house = (struct house){ 0 };
-    assert_int_equal(channel_pair(pair), STATUS_OK);
-    house->child = fork();
-    if (house->child == 0) {
-        dup2(pair[1], SUPERVISOR_FD);
-        for (int fd = SUPERVISOR_FD + 1; fd < 64; fd++)
-            close(fd);
-        _exit(queue_main());
-    }
-    close(pair[1]);
+    house->child = role_begin(queue_main, &fd);
     house->loop = loop_new();
-    house->supervisor = channel_new(house->loop, pair[0], &events, house);
+    house->supervisor = channel_new(house->loop, fd, &events, house);
     settings_send(house, folder);
     channel_send(house->supervisor, SUPERVISOR_START, SPAN_NONE);
     wait_for(house, &house->ready, 1);
@@ -139,12 +125,9 @@ static UNUSED void house_begin(struct house *house, const char *folder)
 
 static UNUSED void house_end(struct house *house)
 {
-    int status = 0;
     channel_send(house->supervisor, SUPERVISOR_DRAIN, SPAN_NONE);
     wait_for(house, &house->drained, 1);
-    assert_int_equal(waitpid(house->child, &status, 0), house->child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(role_end(house->child), 0);
     channel_free(house->writer);
     channel_free(house->supervisor);
     loop_free(house->loop);

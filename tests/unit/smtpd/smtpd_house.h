@@ -1,6 +1,6 @@
 /* The process smtpd in a child, and everybody it talks to played here: supervisor, queue, directory, clients. */
 #pragma once
-#include "test.h"
+#include "role_child.h"
 #include "net/address.h"
 #include "net/listen.h"
 #include "net/stream.h"
@@ -228,7 +228,7 @@ static inline void house_directory(struct house *house)
  * behind a proxy. */
 static inline void house_settings(struct house *house, const char *more)
 {
-    AUTO(buf_done) struct buf text = BUF_EMPTY(8192), body = BUF_EMPTY(65536);
+    AUTO(buf_done) struct buf text = BUF_EMPTY(8192), body = BUF_EMPTY(64);
     buf_printf(&text,
                "hostname: mx.example.org\nlisten:\n"
                "  - { address: \"127.0.0.1:1\", service: submission }\n"
@@ -236,15 +236,8 @@ static inline void house_settings(struct house *house, const char *more)
                "  - { address: \"127.0.0.1:3\", service: relay }\n"
                "  - { address: \"127.0.0.1:4\", service: relay, proxy-from: [127.0.0.1] }\n%s\n",
                more);
-    struct supervisor_settings *settings = calloc(1, sizeof *settings);
-    settings->count = 1;
-    settings->file = SPAN("goniec.conf");
-    settings->text = buf_span(&text);
-    settings->blob_count = 1;
-    settings->blobs[0] = (struct supervisor_blob){ SPAN("self-signed-certificate"), buf_span(&house->certificate) };
-    supervisor_settings_put(&body, settings);
-    free(settings);
-    channel_send(house->supervisor, SUPERVISOR_SETTINGS, buf_span(&body));
+    struct supervisor_blob blob = { SPAN("self-signed-certificate"), buf_span(&house->certificate) };
+    role_settings(house->supervisor, buf_span(&text), &blob);
     for (uint32_t i = 0; i < HOUSE_DOORS; i++) {
         buf_clear(&body);
         supervisor_listener_put(&body, &(struct supervisor_listener){ i });
@@ -265,20 +258,12 @@ static inline void house_new_key(struct house *house)
 
 static inline void house_begin(struct house *house, const char *more)
 {
-    int pair[2];
+    int supervisor;
     *house = (struct house){ .certificate = BUF_EMPTY(65536), .key = BUF_EMPTY(65536), .recipients = BUF_EMPTY(65536),
                              .sender = BUF_EMPTY(4096), .account = BUF_EMPTY(4096) };
-    assert_int_equal(channel_pair(pair), STATUS_OK);
-    house->child = fork();
-    if (house->child == 0) {
-        dup2(pair[1], SUPERVISOR_FD);
-        for (int fd = SUPERVISOR_FD + 1; fd < 64; fd++)
-            close(fd);
-        _exit(smtpd_main());
-    }
-    close(pair[1]);
+    house->child = role_begin(smtpd_main, &supervisor);
     house->loop = loop_new();
-    house->supervisor = channel_new(house->loop, pair[0], &house_events, house);
+    house->supervisor = channel_new(house->loop, supervisor, &house_events, house);
     house_new_key(house);
     for (unsigned i = 0; i < HOUSE_DOORS; i++) {
         assert_int_equal(net_address_parse(SPAN("127.0.0.1:0"), 1, &house->at[i]), STATUS_OK);
@@ -298,10 +283,7 @@ static inline void house_end(struct house *house)
 {
     channel_send(house->supervisor, SUPERVISOR_DRAIN, SPAN_NONE);
     house_wait(house, &house->drained, 1);
-    int status = 0;
-    assert_int_equal(waitpid(house->child, &status, 0), house->child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(role_end(house->child), 0);
     channel_free(house->supervisor);
     if (house->queue)
         channel_free(house->queue);
