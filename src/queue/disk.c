@@ -162,29 +162,41 @@ struct finding {
     enum status status;
 };
 
+/* While running: of a body file it is certain whose it is. One that is not the writer's is somebody else's mail. */
+static enum status found_late(struct finding *finding, const struct queue_arrival *arrival)
+{
+    struct queue_role *role = finding->role;
+    struct queue_log_segment *segment = queue_segment_find(&role->queue, arrival->segment);
+    bool named = !arrival->body || writers_body_named(role, segment->writer, arrival->body) || orphans_claim(role, arrival->body);
+    if (!named)
+        return queue_message_find(&role->queue, arrival->id) ? STATUS_EXISTS : STATUS_DENIED;
+    enum status status = role_arrived(role, arrival);
+    finding->found += status == STATUS_OK;
+    return status;
+}
+
+static enum status found_one(struct finding *finding, const struct spool_found *found)
+{
+    struct queue_role *role = finding->role;
+    struct queue_arrival arrival;
+    enum status status = disk_arrival(found, &finding->packed, &arrival);
+    if (status != STATUS_OK)
+        return status;
+    struct queue_log_segment *segment = queue_segment_find(&role->queue, arrival.segment);
+    segment->known = MAX(segment->known, arrival.offset);
+    /* Each process gives ids of its own; in our own log lie those of others, too, which were moved there. */
+    if (segment->writer != OWN_WRITER && id_writer(arrival.id) != segment->writer)
+        return queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
+    return finding->recovery ? queue_recover_found(finding->recovery, &arrival) : found_late(finding, &arrival);
+}
+
 static bool on_found(void *arg, const struct spool_found *found)
 {
     struct finding *finding = arg;
     struct queue_role *role = finding->role;
-    struct queue_arrival arrival;
     if (found->header.kind != SPOOL_KIND_MESSAGE)
         return true;
-    enum status status = disk_arrival(found, &finding->packed, &arrival);
-    if (status == STATUS_OK && finding->recovery) {
-        status = queue_recover_found(finding->recovery, &arrival);
-    } else if (status == STATUS_OK) {
-        struct queue_log_segment *segment = queue_segment_find(&role->queue, arrival.segment);
-        segment->known = MAX(segment->known, arrival.offset);
-        /* Taken from its writer, or it would be removed with it; one that is not its is somebody else's mail. */
-        bool named = !arrival.body || writers_body_named(role, segment->writer, arrival.body) ||
-                     orphans_claim(role, arrival.body);
-        bool good = named && id_writer(arrival.id) == segment->writer;
-        if (good)
-            status = role_arrived(role, &arrival);
-        else
-            status = queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
-        finding->found += good && status == STATUS_OK;
-    }
+    enum status status = found_one(finding, found);
     if (finding->recovery && id_writer(found->header.id) == OWN_WRITER &&
         queue_message_find(&role->queue, found->header.id))
         log_info(role_log(role), "report-found", LOG_ID(found->header.id),
@@ -294,7 +306,7 @@ static void recovered(struct queue_role *role, const struct queue_recovery *reco
     log_info(role_log(role), "recovered", LOG_INT("messages", role->queue.messages.n),
              LOG_INT("recipients", role->queue.recipients), LOG_INT("entries", recovery->entries),
              LOG_INT("found", recovery->found), LOG_INT("damaged", recovery->damaged),
-             LOG_INT("lost", recovery->lost), LOG_INT("ms", (time_mono_us() - began_us) / 1000));
+             LOG_INT("lost", recovery->lost), LOG_INT("ids_ahead", recovery->ahead), LOG_INT("ms", (time_mono_us() - began_us) / 1000));
 }
 
 /* The store must be running before the core goes on: it tells about segments that are free. */
@@ -308,6 +320,8 @@ enum status disk_recover(struct queue_role *role)
         status = spool_journal_replay(role->journal, on_journal_record, &recovery);
     if (status == STATUS_OK)
         status = scan_all(role, &recovery);
+    if (status == STATUS_OK)
+        status = bodies_settle(role);
     if (status == STATUS_OK)
         status = orphans_find(role);
     if (status != STATUS_OK) {

@@ -252,11 +252,26 @@ static enum status remember_end(struct queue_recovery *recovery, uint64_t id)
     return STATUS_OK;
 }
 
-/* After a clock that went back, another writer's highest says nothing about where this one's end. */
-static void id_seen(struct queue_recovery *recovery, uint64_t id)
+bool queue_id_is_near(uint64_t id, uint64_t last, int64_t now_ms, int64_t slack_ms)
+{
+    int64_t ms = id_time_wall_ms(id);
+    return ms <= now_ms + QUEUE_IDS_AHEAD_MS || ms <= id_time_wall_ms(last) + slack_ms;
+}
+
+static void id_raise(struct queue_recovery *recovery, uint64_t id)
 {
     uint64_t *last = &recovery->last_ids[id_writer(id)];
     *last = MAX(*last, id);
+}
+
+/* After a clock that went back, another writer's highest says nothing about where this one's end. What a record says may
+ * be somebody's invention; what was written since the checkpoint says where its ids ended may be a day of work. */
+static void id_seen(struct queue_recovery *recovery, uint64_t id)
+{
+    if (queue_id_is_near(id, recovery->last_ids[id_writer(id)], recovery->queue->now_ms, QUEUE_IDS_AHEAD_MS))
+        id_raise(recovery, id);
+    else
+        recovery->ahead++;
 }
 
 enum status queue_recover_entry(struct queue_recovery *recovery, uint8_t kind, uint64_t id, struct span content)
@@ -270,7 +285,7 @@ enum status queue_recover_entry(struct queue_recovery *recovery, uint8_t kind, u
         return status;
     }
     if (kind == QUEUE_ENTRY_WRITER && content.n == 0) {
-        id_seen(recovery, id);
+        id_raise(recovery, id); /* a queue before us believed it */
         return STATUS_OK;
     }
     if (!queue_entry_get(kind, content, &entry)) {

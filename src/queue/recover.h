@@ -17,9 +17,17 @@ struct queue_recovery {
     struct map fates;            /* by id */
     struct slab fate_slab;
     struct buf kept;             /* entries about messages that are not known yet */
-    uint64_t last_ids[ID_WRITERS]; /* of each writer the highest that was seen */
+    uint64_t last_ids[ID_WRITERS]; /* of each writer the highest that was seen, and believed */
     uint64_t entries, damaged, found, lost;
+    uint64_t ahead;              /* ids that were too far ahead of the clock to be counted on from */
 };
+
+/* May ids of this writer go on behind that one? Those of a day ahead of the clock may not: whoever took over a process could
+ * else use up the ids of 69 years with one message. After a clock that was set back they go on where they ended, `slack_ms`
+ * at a time. `last` is the highest of the writer so far. */
+MUST_CHECK bool queue_id_is_near(uint64_t id, uint64_t last, int64_t now_ms, int64_t slack_ms);
+#define QUEUE_IDS_AHEAD_MS (24 * INT64_C(3600000))
+#define QUEUE_IDS_SLACK_MS 1000 /* from one message to the next: a writer gives 32768 ids in a millisecond */
 
 MUST_CHECK enum status queue_recover_begin(struct queue_recovery *recovery, struct queue *queue);
 /* One record of checkpoint or journal, in order. MEMORY; DAMAGED: not an entry, it changes nothing. */

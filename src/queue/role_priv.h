@@ -127,6 +127,8 @@ void writers_close(struct queue_role *role);
 /* -- orphans.c -- */
 /* A body file that several messages name is that one's whose record says what is in it; the others go. MEMORY. */
 MUST_CHECK enum status bodies_settle(struct queue_role *role);
+/* A body file that several messages name is that one's whose record says what is in it; the others go. MEMORY. */
+MUST_CHECK enum status bodies_settle(struct queue_role *role);
 MUST_CHECK enum status orphans_find(struct queue_role *role);
 /* True: it was one, and belongs to a message now. */
 MUST_CHECK bool orphans_claim(struct queue_role *role, uint64_t number);

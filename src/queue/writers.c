@@ -1,4 +1,5 @@
 /* The processes that take messages in: segments and body files for them, their announcements, their deaths. */
+#include "queue/recover.h"
 #include "queue/role_priv.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -227,10 +228,20 @@ static bool sealed(struct writer *writer, struct span body)
 }
 
 /* Who comes in this writer's place goes on behind its ids, also if the clock has gone back meanwhile. */
+static void id_seen(struct queue_role *role, uint64_t id)
+{
+    uint64_t *last = &role->last_ids[id_writer(id)];
+    int64_t now_ms = MAX(role_now(role), loop_wall_ms(role->process.loop));
+    if (queue_id_is_near(id, *last, now_ms, QUEUE_IDS_SLACK_MS))
+        *last = MAX(*last, id);
+    else
+        log_warning(role_log(role), "id-far-ahead", LOG_ID(id), LOG_STR("what", "its number is of a time that is more than a day "
+                    "ahead; the message is kept, and the numbers of others go on from the clock's time"));
+}
+
 enum status role_arrived(struct queue_role *role, const struct queue_arrival *arrival)
 {
-    uint64_t *last = &role->last_ids[id_writer(arrival->id)];
-    *last = MAX(*last, arrival->id);
+    id_seen(role, arrival->id);
     return queue_arrived(&role->queue, role_now(role), arrival);
 }
 

@@ -111,7 +111,8 @@ static UNUSED void settings_send(struct house *house, const char *folder)
     role_settings(house->supervisor, buf_span(&text), NULL);
 }
 
-static UNUSED void house_begin(struct house *house, const char *folder)
+/* `log_fd`: where it writes its events to; -1: nowhere. */
+static UNUSED void house_begin_told(struct house *house, const char *folder, int log_fd)
 {
     int fd;
     *house = (struct house){ 0 };
@@ -119,9 +120,13 @@ static UNUSED void house_begin(struct house *house, const char *folder)
     house->loop = loop_new();
     house->supervisor = channel_new(house->loop, fd, &events, house);
     settings_send(house, folder);
+    if (log_fd >= 0)
+        channel_send_fds(house->supervisor, SUPERVISOR_LOG, SPAN_NONE, &log_fd, 1);
     channel_send(house->supervisor, SUPERVISOR_START, SPAN_NONE);
     wait_for(house, &house->ready, 1);
 }
+
+static UNUSED void house_begin(struct house *house, const char *folder) { house_begin_told(house, folder, -1); }
 
 static UNUSED void house_end(struct house *house)
 {
