@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-dev libsqlite3-dev libfyaml-dev
-  libjansson-dev libsodium-dev libcrypt-dev libxxhash-dev libidn2-dev
+  libjansson-dev libsodium-dev libgsasl-dev libcrypt-dev libxxhash-dev libidn2-dev
   libseccomp-dev"
 count="strace valgrind"
 test="libcmocka-dev mandoc python3-pytest python3-pytest-timeout

@@ -22,12 +22,13 @@ static int report(const struct account_call *call, enum status status, const cha
     return common_complain("%s", accounts_why(call->accounts));
 }
 
-static int get_stored(const struct account_options *options, struct buf *ret)
+static int get_stored(const struct account_call *call, struct buf *ret)
 {
+    const struct account_options *options = &call->options;
     enum password_source source = options->hash ? PASSWORD_HASH
                                   : options->from_stdin ? PASSWORD_STDIN
                                   : options->generate ? PASSWORD_GENERATE : PASSWORD_PROMPT;
-    return password_obtain(source, options->hash, ret) ? 0 : 1;
+    return password_obtain(source, options->hash, &call->wish, ret) ? 0 : 1;
 }
 
 /* Adds the spelling under which an alias is kept. */
@@ -63,7 +64,7 @@ static int run_add(struct account_call *call)
             return 1;
     }
     AUTO(buf_done) struct buf stored = BUF_EMPTY(SECRET_STORED_MAX);
-    if (get_stored(&call->options, &stored) != 0)
+    if (get_stored(call, &stored) != 0)
         return 1;
     enum status status = accounts_add(call->accounts, call->login, buf_span(&stored), span_str(call->options.name),
                                       time_wall_ms());
@@ -80,7 +81,7 @@ static int run_passwd(struct account_call *call)
     if (status != STATUS_OK)
         return report(call, status, call->login.p, "");
     AUTO(buf_done) struct buf stored = BUF_EMPTY(SECRET_STORED_MAX);
-    if (get_stored(&call->options, &stored) != 0)
+    if (get_stored(call, &stored) != 0)
         return 1;
     return report(call, accounts_set_stored(call->accounts, call->login, buf_span(&stored), time_wall_ms()),
                   call->login.p, "password changed");
@@ -155,6 +156,12 @@ static void add_time(struct buf *text, int64_t wall_ms)
     buf_add_str(text, wall_ms ? time_iso(wall_ms, iso) : "unknown");
 }
 
+/* A hash, and for SCRAM a verifier. */
+static bool has_both(const struct accounts_row *row)
+{
+    return secret_for_scram(row->stored).n && !span_eq(secret_for_scram(row->stored), secret_for_password(row->stored));
+}
+
 static void print_json(struct printing *printing, const struct accounts_row *row)
 {
     struct buf *text = &printing->text;
@@ -165,8 +172,8 @@ static void print_json(struct printing *printing, const struct accounts_row *row
     json_add_string(text, row->login);
     buf_add_str(text, ", \"name\": ");
     json_add_string(text, row->name);
-    buf_printf(text, ", \"enabled\": %s, \"password\": \"%s\", \"created\": \"", row->enabled ? "true" : "false",
-               form ? form : "unknown");
+    buf_printf(text, ", \"enabled\": %s, \"password\": \"%s\", \"scram\": %s, \"created\": \"", row->enabled ? "true" : "false",
+               form ? form : "unknown", secret_for_scram(row->stored).n ? "true" : "false");
     add_time(text, row->created_ms);
     buf_add_str(text, "\", \"changed\": \"");
     add_time(text, row->changed_ms);
@@ -185,7 +192,8 @@ static void print_full(struct printing *printing, const struct accounts_row *row
     if (row->name.n)
         buf_printf(text, "name:     %.*s\n", SPAN_ARGS(row->name));
     buf_printf(text, "state:    %s\n", row->enabled ? "enabled" : "disabled");
-    buf_printf(text, "password: %s\n", form ? form : "of a form that goniec does not know; nobody can log in with it");
+    buf_printf(text, "password: %s%s\n", form ? form : "of a form that goniec does not know; nobody can log in with it",
+               has_both(row) ? ", scram-sha-256" : "");
     buf_add_str(text, "created:  ");
     add_time(text, row->created_ms);
     buf_add_str(text, "\nchanged:  ");

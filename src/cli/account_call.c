@@ -20,7 +20,7 @@ static int usage(FILE *to)
     fputs("\nThe password of `add` and `passwd` is asked for, or comes from\n"
           "  --password-stdin   a line of the standard input\n"
           "  --generate         chance; it is printed once\n"
-          "  --hash TEXT        ready-made: $y$, $2b$, $2y$, $6$, $5$, $argon2id$ (-: a line of the standard input)\n"
+          "  --hash TEXT        ready-made: $y$, $2b$, $2y$, $6$, $5$, $argon2id$, {SCRAM-SHA-256} (-: a line of the standard input)\n"
           "Everywhere:\n"
           "  --json             answers as JSON\n"
           "  --config FILE      settings (GONIEC_CONFIG)\n"
@@ -123,7 +123,7 @@ static bool place_from_user(struct place *place, struct span user)
     return true;
 }
 
-static bool place_from_settings(struct place *place, const char *file)
+static bool place_from_settings(struct place *place, const char *file, struct secret_wish *ret_wish)
 {
     file = common_config_path(file);
     struct conf_faults faults;
@@ -136,6 +136,8 @@ static bool place_from_settings(struct place *place, const char *file)
     if (ok) {
         const struct directory_root *root = conf_values(conf);
         directory_database_path(root, &place->path);
+        *ret_wish = (struct secret_wish){ root->accounts.store != DIRECTORY_STORE_SCRAM, root->accounts.store != DIRECTORY_STORE_HASH,
+                                          (uint32_t)root->accounts.scram_iterations };
         if (!root->accounts.database.n) {
             buf_add(&place->above, root->common.state_dir);
             directory_database_folder(root, &place->folder);
@@ -207,7 +209,7 @@ static int run_verb(struct account_call *call, const struct account_verb *verb)
     int result = 1;
     if (call->options.database)
         buf_add_str(&place.path, call->options.database);
-    if (call->options.database || place_from_settings(&place, call->options.config))
+    if (call->options.database || place_from_settings(&place, call->options.config, &call->wish))
         result = run_in_place(call, verb, &place);
     buf_done(&place.path);
     buf_done(&place.above);
@@ -227,7 +229,7 @@ int account_main(int argc, char **argv)
     if (!verb)
         return wrong("there is no verb", argv[1]);
 
-    struct account_call call = { .words = argv + 2 };
+    struct account_call call = { .words = argv + 2, .wish = { true, true, SECRET_ITERATIONS } };
     call.word_count = take_options(&call.options, argc - 2, argv + 2);
     if (call.word_count < 0)
         return COMMON_USAGE;

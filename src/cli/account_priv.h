@@ -15,6 +15,7 @@ struct account_options {
 struct account_call {
     struct account_options options;
     struct accounts *accounts;
+    struct secret_wish wish; /* what is stored of a new password */
     struct span login;   /* as it is kept, ended by NUL; empty for `list` */
     char **words;        /* behind the login */
     int word_count;

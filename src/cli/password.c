@@ -1,5 +1,4 @@
 #include "cli/password.h"
-#include "directory/secret.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -95,12 +94,12 @@ static bool take_hash(const char *hash, struct buf *ret)
         text = buf_span(&line);
     }
     if (secret_import(text, &form) != STATUS_OK)
-        return complain("that is no stored form of a password; it begins with $y$, $2b$, $2y$, $6$, $5$ or $argon2id$ "
+        return complain("that is no stored form of a password; it begins with $y$, $2b$, $2y$, $6$, $5$, $argon2id$ or {SCRAM-SHA-256} "
                         "(quote it: the shell takes $ for its own)");
     return buf_add(ret, form) == STATUS_OK;
 }
 
-bool password_obtain(enum password_source source, const char *hash, struct buf *ret)
+bool password_obtain(enum password_source source, const char *hash, const struct secret_wish *wish, struct buf *ret)
 {
     AUTO(buf_wipe) struct buf password = BUF_EMPTY(LINE_MAX_OCTETS);
     bool ok = false;
@@ -117,7 +116,7 @@ bool password_obtain(enum password_source source, const char *hash, struct buf *
         return complain(complaint);
     if (secret_is_short(buf_span(&password)))
         fprintf(stderr, "goniec: warning: a password of less than 8 characters is soon guessed\n");
-    if (secret_make(buf_span(&password), ret) != STATUS_OK)
+    if (secret_make_wished(buf_span(&password), wish, ret) != STATUS_OK)
         return complain("the password could not be hashed");
     if (source == PASSWORD_GENERATE)
         printf("password: %.*s\n", SPAN_ARGS(buf_span(&password)));

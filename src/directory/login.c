@@ -4,6 +4,7 @@
 
 /* The sentences of refusals are the same for a wrong password, an unknown and a disabled login. */
 #define TEXT_DENIED "login or password is wrong"
+#define TEXT_UNBOUND "this login does not belong to this connection; if it happens again, somebody may be reading along: ask your administrator"
 #define TEXT_BUSY "cannot check the password now; try again later"
 
 static bool is_token(const struct map_node *node, const void *key)
@@ -35,8 +36,7 @@ static void tell_auth(struct directory_peer *peer, uint64_t token, enum auth_res
     peer->answer(peer->arg, TELL_AUTH, buf_span(&body));
 }
 
-/* Answers and ends the exchange. `reason` is for the log; NULL: a remembered success. `is_news` false: only one of many. */
-static void finish(struct exchange *exchange, enum auth_result result, const char *reason, bool is_news)
+void login_finish(struct exchange *exchange, enum auth_result result, const char *reason, bool is_news)
 {
     struct directory_service *service = exchange->peer->service;
     struct log *log = service->log;
@@ -44,14 +44,15 @@ static void finish(struct exchange *exchange, enum auth_result result, const cha
     switch (result) {
     case AUTH_OK: /* a remembered one is no news: a website may log in for each message */
         log_event(log, reason ? LOG_INFO : LOG_DEBUG, "login", LOG_SPAN("account", login),
-                  LOG_SPAN("client", buf_span(&exchange->client)));
+                  LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("mechanism", sasl_name(&exchange->sasl)));
         guard_know(exchange);
         tally_more(service->tally, TALLY_LOGINS, 1);
         tell_auth(exchange->peer, exchange->token, result, login, SPAN_NONE);
         break;
     case AUTH_DENIED:
         log_event(log, is_news ? LOG_WARNING : LOG_DEBUG, "login-failed", LOG_SPAN("login", login),
-                  LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("why", reason));
+                  LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("mechanism", sasl_name(&exchange->sasl)),
+                  LOG_STR("why", reason));
         tally_more(service->tally, TALLY_LOGINS_FAILED, 1);
         tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, SPAN(TEXT_DENIED));
         break;
@@ -148,7 +149,7 @@ static void check_done(struct work *work)
     guard_end(service, &check->try, result == AUTH_OK ? GUESS_RIGHT : result == AUTH_DENIED ? GUESS_WRONG : GUESS_UNKNOWN);
     check->is_counted = false;
     for (LIST_EACH(link, &check->waiters))
-        finish(CONTAINER(link, struct exchange, waiter), result, reason, is_news);
+        login_finish(CONTAINER(link, struct exchange, waiter), result, reason, is_news);
     login_check_free(check);
 }
 
@@ -196,7 +197,7 @@ static struct check *check_new(struct directory_service *service, const struct t
                              .stored = BUF_EMPTY(SECRET_STORED_MAX), .password = BUF_EMPTY(SASL_FIELD_MAX) };
     list_init(&check->link);
     list_init(&check->waiters);
-    buf_add(&check->stored, target->account.stored);
+    buf_add(&check->stored, secret_for_password(target->account.stored));
     buf_add(&check->password, password);
     if (check->stored.failed || check->password.failed) {
         login_check_free(check);
@@ -243,8 +244,7 @@ static struct check *check_begin(struct exchange *exchange, const struct target 
     return check;
 }
 
-/* Told before anything is hashed, and before he could learn from our memory what is right. */
-static void put_off(struct exchange *exchange, const struct guess_try *try, int64_t wait_ms)
+void login_put_off(struct exchange *exchange, const struct guess_try *try, int64_t wait_ms)
 {
     struct directory_service *service = exchange->peer->service;
     AUTO(buf_done) struct buf text = BUF_EMPTY(512);
@@ -265,17 +265,17 @@ static void check_password(struct exchange *exchange, const struct target *targe
     guard_try(exchange, &try);
     int64_t wait_ms = guess_wait(service->guess, &try, now_ms);
     if (wait_ms > 0) {
-        put_off(exchange, &try, wait_ms);
+        login_put_off(exchange, &try, wait_ms);
         return;
     }
     struct remember_name name = remember_name(service->remember, buf_span(&exchange->login), target->account.stored,
                                               buf_span(&exchange->sasl.password));
     if (target->may_succeed && remember_has(service->remember, &name, now_ms)) {
-        finish(exchange, AUTH_OK, NULL, false);
+        login_finish(exchange, AUTH_OK, NULL, false);
         return;
     }
     if (remember_has(service->wrong, &name, now_ms)) {
-        finish(exchange, AUTH_DENIED, "the same wrong password as before", false);
+        login_finish(exchange, AUTH_DENIED, "the same wrong password as before", false);
         return;
     }
     struct check *check = check_find(service, &name, target->may_succeed);
@@ -284,7 +284,7 @@ static void check_password(struct exchange *exchange, const struct target *targe
     if (check)
         list_add_last(&check->waiters, &exchange->waiter);
     else
-        finish(exchange, AUTH_BUSY, "too many logins wait for their check", true);
+        login_finish(exchange, AUTH_BUSY, "too many logins wait for their check", true);
 }
 
 static void on_credentials(struct exchange *exchange)
@@ -297,7 +297,7 @@ static void on_credentials(struct exchange *exchange)
     enum status status = target_find(service, buf_span(&exchange->login), &target);
     service_trouble(service, status == STATUS_OK && !service->accounts ? STATUS_NOT_FOUND : status);
     if (status != STATUS_OK) {
-        finish(exchange, AUTH_BUSY, "the accounts cannot be read", true);
+        login_finish(exchange, AUTH_BUSY, "the accounts cannot be read", true);
         return;
     }
     if (!secret_is_text(buf_span(&exchange->sasl.password))) {
@@ -307,23 +307,46 @@ static void on_credentials(struct exchange *exchange)
     check_password(exchange, &target);
 }
 
-static void advance(struct exchange *exchange, bool has_message, struct span message)
+/* Nobody's fault that we could know: the client is told apart from a wrong password, and no guess is counted. */
+static void unbound(struct exchange *exchange)
 {
-    switch (sasl_feed(&exchange->sasl, has_message, message)) {
-    case SASL_CHALLENGE: {
-        AUTO(buf_done) struct buf body = BUF_EMPTY(1024);
+    struct directory_service *service = exchange->peer->service;
+    log_warning(service->log, "login-unbound", LOG_SPAN("login", buf_span(&exchange->sasl.login)),
+                LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("mechanism", sasl_name(&exchange->sasl)),
+                LOG_STR("why", exchange->sasl.why));
+    tally_more(service->tally, TALLY_LOGINS_FAILED, 1);
+    tell_auth(exchange->peer, exchange->token, AUTH_DENIED, SPAN_NONE, SPAN(TEXT_UNBOUND));
+    login_exchange_free(exchange);
+}
+
+void login_advanced(struct exchange *exchange, enum sasl_step step)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(SCRAM_MESSAGE_MAX + 64);
+    switch (step) {
+    case SASL_CHALLENGE:
         tell_challenge_put(&body, &(struct tell_challenge){ exchange->token, exchange->sasl.challenge });
         exchange->peer->answer(exchange->peer->arg, TELL_CHALLENGE, buf_span(&body));
         return;
-    }
     case SASL_CREDENTIALS:
         on_credentials(exchange);
         return;
+    case SASL_LOGIN:
+        login_scram_begin(exchange);
+        return;
+    case SASL_PROOF:
+        login_scram_prove(exchange);
+        return;
+    case SASL_DONE:
+        login_finish(exchange, AUTH_OK, "right password", true);
+        return;
+    case SASL_UNBOUND:
+        unbound(exchange);
+        return;
     case SASL_DENIED:
-        finish(exchange, AUTH_DENIED, "wants to act for another login", true);
+        login_finish(exchange, AUTH_DENIED, exchange->sasl.why, true);
         return;
     case SASL_BROKEN:
-        finish(exchange, AUTH_BROKEN, "that is not an answer of this mechanism", true);
+        login_finish(exchange, AUTH_BROKEN, "that is not an answer of this mechanism", true);
         return;
     }
 }
@@ -351,17 +374,22 @@ enum status login_start(struct directory_peer *peer, struct span body)
     if (!ask_auth_start_get(body, &ask) || exchange_find(peer, ask.token))
         return STATUS_SYNTAX;
     struct sasl sasl;
-    if (sasl_begin(ask.mechanism, &sasl) != STATUS_OK) {
+    struct scram_bindings bindings = { ask.exporter, ask.unique, ask.end_point };
+    enum status status = sasl_begin(ask.mechanism, &bindings, &sasl);
+    if (status == STATUS_NOT_FOUND) {
         tell_auth(peer, ask.token, AUTH_UNKNOWN_MECHANISM, SPAN_NONE, SPAN("no such mechanism here"));
         return STATUS_OK;
     }
-    struct exchange *exchange = peer->exchanges.n < EXCHANGES_MAX ? exchange_new(peer, &ask) : NULL;
+    struct exchange *exchange = NULL;
+    if (status == STATUS_OK && peer->exchanges.n < EXCHANGES_MAX)
+        exchange = exchange_new(peer, &ask);
     if (!exchange) {
+        sasl_done(&sasl);
         tell_auth(peer, ask.token, AUTH_BUSY, SPAN_NONE, SPAN(TEXT_BUSY));
         return STATUS_OK;
     }
     exchange->sasl = sasl;
-    advance(exchange, ask.has_initial != 0, ask.initial);
+    login_advanced(exchange, sasl_feed(&exchange->sasl, ask.has_initial != 0, ask.initial));
     return STATUS_OK;
 }
 
@@ -374,7 +402,7 @@ enum status login_next(struct directory_peer *peer, struct span body)
     /* A question to somebody who waits for his answer is as wrong as one to nobody. */
     if (!exchange || list_is_linked(&exchange->waiter))
         return STATUS_SYNTAX;
-    advance(exchange, true, ask.response);
+    login_advanced(exchange, sasl_feed(&exchange->sasl, true, ask.response));
     return STATUS_OK;
 }
 

@@ -1,4 +1,5 @@
 #include "directory/secret.h"
+#include "directory/scram_priv.h"
 #include <crypt.h>
 #include <errno.h>
 #include <sodium.h>
@@ -9,11 +10,12 @@
 static const struct form {
     const char *start;
     const char *name;
-    bool is_argon;
+    enum { FORM_CRYPT, FORM_ARGON, FORM_SCRAM } kind;
 } forms[] = {
-    { "$y$", "yescrypt", false },       { "$2b$", "bcrypt", false },     { "$2y$", "bcrypt", false },
-    { "$2a$", "bcrypt", false },        { "$6$", "sha512-crypt", false }, { "$5$", "sha256-crypt", false },
-    { "$argon2id$", "argon2id", true }, { "$argon2i$", "argon2i", true },
+    { "$y$", "yescrypt", FORM_CRYPT },        { "$2b$", "bcrypt", FORM_CRYPT },        { "$2y$", "bcrypt", FORM_CRYPT },
+    { "$2a$", "bcrypt", FORM_CRYPT },         { "$6$", "sha512-crypt", FORM_CRYPT },   { "$5$", "sha256-crypt", FORM_CRYPT },
+    { "$argon2id$", "argon2id", FORM_ARGON }, { "$argon2i$", "argon2i", FORM_ARGON },
+    { "{SCRAM-SHA-256}", "scram-sha-256", FORM_SCRAM }, { "SCRAM-SHA-256$", "scram-sha-256", FORM_SCRAM },
 };
 
 enum status secret_init(void)
@@ -68,6 +70,13 @@ static enum status argon_check(const char *stored, const char *password, size_t 
     return errno == ENOMEM ? STATUS_MEMORY : STATUS_DENIED;
 }
 
+static enum status scram_check(struct span stored, struct span password)
+{
+    struct scram_verifier verifier;
+    enum status status = scram_verifier_parse(stored, &verifier);
+    return status == STATUS_OK ? scram_verifier_check(&verifier, password) : status;
+}
+
 enum status secret_check(struct span stored, struct span password)
 {
     const struct form *form = form_find(stored);
@@ -83,8 +92,9 @@ enum status secret_check(struct span stored, struct span password)
     if (n)
         memcpy(password_text, password.p, n);
     password_text[n] = '\0';
-    enum status status =
-        form->is_argon ? argon_check(stored_text, password_text, n) : crypt_check(stored_text, stored, password_text);
+    enum status status = form->kind == FORM_ARGON   ? argon_check(stored_text, password_text, n)
+                         : form->kind == FORM_SCRAM ? scram_check(stored, span_of(password_text, n))
+                                                    : crypt_check(stored_text, stored, password_text);
     explicit_bzero(password_text, sizeof password_text);
     return status == STATUS_OK && !is_possible ? STATUS_DENIED : status;
 }
@@ -142,16 +152,51 @@ enum status secret_make(struct span password, struct buf *ret)
     return status;
 }
 
+enum status secret_make_wished(struct span password, const struct secret_wish *wish, struct buf *ret)
+{
+    struct scram_verifier verifier = { .iterations = wish->iterations, .salt_n = SCRAM_SALT };
+    enum status status = secret_complaint(password) ? STATUS_SYNTAX : STATUS_OK;
+    if (status == STATUS_OK && wish->hash)
+        status = secret_make(password, ret);
+    if (status != STATUS_OK || !wish->scram)
+        return status;
+    scram_random(verifier.salt, verifier.salt_n);
+    status = scram_verifier_fill(password, &verifier);
+    if (wish->hash)
+        buf_add_char(ret, '\n');
+    return status == STATUS_OK ? scram_verifier_print(&verifier, ret) : status;
+}
+
+struct span secret_for_password(struct span stored)
+{
+    struct span left = stored;
+    for (struct span line; span_cut(&left, '\n', &line);)
+        if (line.n && !scram_is_verifier(line))
+            return line;
+    return span_head(stored, span_find(stored, '\n'));
+}
+
+struct span secret_for_scram(struct span stored)
+{
+    for (struct span line; span_cut(&stored, '\n', &line);)
+        if (scram_is_verifier(line))
+            return line;
+    return SPAN_NONE;
+}
+
 enum status secret_import(struct span text, struct span *ret)
 {
     size_t end = span_find(text, '}');
-    if (text.n && text.p[0] == '{' && end < text.n)
+    if (text.n && text.p[0] == '{' && end < text.n && !scram_is_verifier(text))
         text = span_from(text, end + 1);
     if (!form_find(text) || text.n > SECRET_STORED_MAX || !span_is_ascii(text))
         return STATUS_SYNTAX;
     for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] <= ' ' || text.p[i] == ':')
+        if (text.p[i] <= ' ' || (text.p[i] == ':' && !scram_is_verifier(text)))
             return STATUS_SYNTAX;
+    struct scram_verifier verifier;
+    if (scram_is_verifier(text) && scram_verifier_parse(text, &verifier) != STATUS_OK)
+        return STATUS_SYNTAX;
     *ret = text;
     return STATUS_OK;
 }

@@ -1,13 +1,13 @@
 /* directory/secret.h -- passwords and what is stored instead of them.
  *
  * Stored forms: those of crypt(3) ($y$ yescrypt, $2b$ $2y$ $2a$ bcrypt, $6$ and $5$ SHA-crypt) and $argon2id$
- * or $argon2i$ (libsodium). New ones are yescrypt. Pure computation and slow by purpose: called from worker
+ * or $argon2i$ (libsodium), and verifiers of SCRAM-SHA-256 (directory/scram.h). New ones are yescrypt and a verifier. Pure computation and slow by purpose: called from worker
  * threads; touches nothing shared.
  */
 #pragma once
 #include "base/buf.h"
 
-#define SECRET_STORED_MAX 384   /* octets of a stored form (crypt(3): CRYPT_OUTPUT_SIZE) */
+#define SECRET_STORED_MAX 384   /* octets of a stored form (crypt(3): CRYPT_OUTPUT_SIZE), and of two of ours */
 #define SECRET_PASSWORD_MAX 511 /* octets (crypt(3): CRYPT_MAX_PASSPHRASE_SIZE) */
 
 /* Call once, before threads start. */
@@ -24,6 +24,19 @@ const char *secret_complaint(struct span password);
 bool secret_is_short(struct span password);
 /* May such a password have been set at all? Well-formed UTF-8 without control characters (RFC 4013 section 2.3). */
 bool secret_is_text(struct span password);
+
+/* What is stored for an account may be two of these forms, a line each: a hash, and a verifier of SCRAM. The one that a
+ * password is checked against, which is the hash where there is one; the verifier, or SPAN_NONE. */
+struct span secret_for_password(struct span stored);
+struct span secret_for_scram(struct span stored);
+
+#define SECRET_ITERATIONS 32768 /* of verifiers, where no setting says otherwise */
+struct secret_wish {
+    bool hash, scram;      /* one of them at least */
+    uint32_t iterations;   /* of the verifier */
+};
+/* Adds what is to be stored for a new password. SYNTAX: secret_complaint() tells. IO, MEMORY. */
+MUST_CHECK enum status secret_make_wished(struct span password, const struct secret_wish *wish, struct buf *ret);
 
 /* Takes a scheme in front as some panels store it ("{BLF-CRYPT}$2y$...") off; SYNTAX: the rest is none of ours. */
 MUST_CHECK enum status secret_import(struct span text, struct span *ret);

@@ -22,6 +22,8 @@ struct directory_service *directory_service_new(struct loop *loop, struct log *l
                                            .waiting_max = limits->waiting, .looked_ms = INT64_MIN / 2 };
     list_init(&service->checks);
     list_init(&service->signings);
+    service->scram = DIRECTORY_SCRAM_NO;
+    offer_init(service);
     keys_init(&service->keys, loop);
     service->remember = remember_new(REMEMBER_COUNT, limits->remember_ms);
     bool guarded = guard_new(service, &limits->guess);
@@ -48,6 +50,8 @@ void directory_service_free(struct directory_service *service)
     keys_done(&service->keys);
     for (LIST_EACH(link, &service->checks))
         login_check_free(CONTAINER(link, struct check, link));
+    offer_done(service);
+    explicit_bzero(service->salt_secret, sizeof service->salt_secret);
     loop_hook_remove(&service->turn_end);
     accounts_close(service->accounts);
     remember_free(service->remember);
@@ -60,7 +64,7 @@ void directory_service_free(struct directory_service *service)
 static void forget_database(struct directory_service *service)
 {
     accounts_close(service->accounts);
-    service->accounts = NULL;
+    service->accounts = service->accounts_looked = NULL;
 }
 
 void directory_service_change(struct directory_service *service, const char *path, int64_t remember_ms)
@@ -70,6 +74,7 @@ void directory_service_change(struct directory_service *service, const char *pat
         return;
     buf_clear(&service->path);
     buf_add_str(&service->path, path);
+    service->has_salt_secret = false;
     forget_database(service);
     service->looked_ms = INT64_MIN / 2;
 }
@@ -126,10 +131,8 @@ struct directory_peer *directory_peer_new(struct directory_service *service, dir
     struct directory_peer *peer = calloc(1, sizeof *peer);
     if (!peer)
         return NULL;
-    *peer = (struct directory_peer){ service, answer, arg, MAP_EMPTY };
-    AUTO(buf_done) struct buf body = BUF_EMPTY(1024);
-    tell_mechanisms_put(&body, &(struct tell_mechanisms){ sasl_names() });
-    answer(arg, TELL_MECHANISMS, buf_span(&body));
+    *peer = (struct directory_peer){ .service = service, .answer = answer, .arg = arg, .exchanges = MAP_EMPTY };
+    offer_to(peer);
     return peer;
 }
 
@@ -140,6 +143,7 @@ void directory_peer_free(struct directory_peer *peer)
     for (MAP_EACH(node, &peer->exchanges))
         login_exchange_free(CONTAINER(node, struct exchange, node));
     sign_forget_peer(peer);
+    list_remove(&peer->link);
     map_done(&peer->exchanges);
     free(peer);
 }

@@ -36,6 +36,11 @@ void directory_service_guard(struct directory_service *service, const struct gue
 /* Where to count for the operator. Borrowed. */
 void directory_service_count(struct directory_service *service, struct tally *tally);
 
+/* Is SCRAM offered? AUTO: when every account that may log in has a verifier; looked at in slices, and each second for
+ * changes. Without a call it is not. `iterations`: what a verifier of nobody claims. */
+enum directory_scram { DIRECTORY_SCRAM_AUTO, DIRECTORY_SCRAM_NO, DIRECTORY_SCRAM_YES };
+void directory_service_scram(struct directory_service *service, enum directory_scram scram, uint32_t iterations);
+
 /* The private keys of TLS, taken out of `set`: those before stay for a while. MEMORY: nothing changed. */
 MUST_CHECK enum status directory_service_set_keys(struct directory_service *service, struct key_set *set);
 

@@ -39,6 +39,16 @@ struct directory_service {
     struct list checks;        /* struct check: passwords being checked */
     struct map clients;        /* struct client: whose checks wait */
     unsigned waiting_max;
+    enum directory_scram scram;
+    uint32_t iterations;       /* of verifiers that do not exist */
+    bool offers_scram;
+    struct list peers;         /* struct directory_peer */
+    struct loop_timer offer_timer;
+    struct accounts *accounts_looked; /* of which generation and looked_from are */
+    int64_t generation, looked_from;
+    bool is_looking;           /* whether all accounts have a verifier, in slices */
+    bool has_salt_secret;
+    unsigned char salt_secret[SCRAM_HASH];
     struct keys keys;
     struct workers *signers;
     struct list signings;      /* struct signing: on their way through the threads */
@@ -49,6 +59,7 @@ struct directory_service {
 
 struct directory_peer {
     struct directory_service *service;
+    struct list link;
     directory_answer *answer;
     void *arg;
     struct map exchanges; /* struct exchange by token */
@@ -64,6 +75,7 @@ struct exchange {
     struct buf login;     /* the key of who wants in; empty when it cannot be anybody's */
     struct buf client;    /* the address it comes from */
     bool is_known;        /* the login has succeeded from there */
+    bool may_succeed;     /* SCRAM: there was a verifier */
 };
 
 /* One password on its way through a worker; several exchanges may wait for the same. */
@@ -110,6 +122,21 @@ enum status login_start(struct directory_peer *peer, struct span body);
 enum status login_next(struct directory_peer *peer, struct span body);
 enum status login_cancel(struct directory_peer *peer, struct span body);
 void login_exchange_free(struct exchange *exchange);
+/* Answers and ends the exchange. `reason` is for the log; NULL: a remembered success. `is_news` false: only one of many. */
+void login_finish(struct exchange *exchange, enum auth_result result, const char *reason, bool is_news);
+/* Ends it by telling how long to wait, before anything is hashed, and before he could learn from our memory what is right. */
+void login_put_off(struct exchange *exchange, const struct guess_try *try, int64_t wait_ms);
+/* Goes on with what a message came to. */
+void login_advanced(struct exchange *exchange, enum sasl_step step);
+
+/* login_scram.c */
+void login_scram_begin(struct exchange *exchange); /* the login is there */
+void login_scram_prove(struct exchange *exchange); /* the proof is */
+
+/* offer.c */
+void offer_init(struct directory_service *service);
+void offer_done(struct directory_service *service);
+void offer_to(struct directory_peer *peer); /* a new one */
 void login_check_free(struct check *check);
 /* sign.c */
 enum status sign_start(struct directory_peer *peer, struct span body);

@@ -2,6 +2,9 @@
 
 #define AT(member) CONF_AT(struct directory_settings, member)
 
+static const char *const scram_words[] = { "auto", "no", "yes", NULL };    /* enum directory_scram */
+static const char *const store_words[] = { "both", "hash", "scram", NULL }; /* enum directory_store */
+
 static const struct conf_directive rows[] = {
     { "database", CONF_PATH, AT(database), NULL, NULL, NULL,
       "The SQLite database of accounts and aliases. Made by `goniec account add`; changes hold at once. "
@@ -14,6 +17,17 @@ static const struct conf_directive rows[] = {
     { "remember", CONF_TIME_MS, AT(remember_ms), "10min", "0s", "1d",
       "How long a successful login is remembered (as a keyed hash in memory, never the password), so that the "
       "next one with the same password costs almost nothing. A changed password is forgotten at once." },
+    { "scram", CONF_ENUM, AT(scram), "auto", NULL, NULL,
+      "Offer SCRAM-SHA-256, and over TLS SCRAM-SHA-256-PLUS: the password does not cross the wire, and with -PLUS nobody "
+      "between client and server can use the login. auto: once every account that may log in has what it needs, for a "
+      "mail program that finds SCRAM takes it and seldom tries PLAIN when it fails. yes: always; an account that has only a hash "
+      "then fails with SCRAM, and the log says so.", .words = scram_words },
+    { "store", CONF_ENUM, AT(store), "both", NULL, NULL,
+      "What `goniec account` stores of a new password. hash: yescrypt, which is best where the database gets into wrong hands. "
+      "scram: what SCRAM needs, by which PLAIN and LOGIN work, too. both: PLAIN is checked by the hash.", .words = store_words },
+    { "scram-iterations", CONF_INTEGER, AT(scram_iterations), "32768", "4096", "10000000",
+      "Rounds of hashing in what is stored for SCRAM from now on. Each login costs the client's machine as many (some 20 ms), "
+      "and whoever got hold of the database for each guess." },
     { "guesses-per-login", CONF_INTEGER, AT(guesses_per_login), "5", "0", "100000",
       "Different wrong passwords for one login from one network, before further ones from there have to wait (454): two "
       "seconds, then twice as long after each, up to longest-pause. The right one from elsewhere is taken at once. An address "

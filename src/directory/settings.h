@@ -3,6 +3,9 @@
 #include "conf/common.h"
 #include "policy/settings.h"
 
+/* What is stored of a new password. */
+enum directory_store { DIRECTORY_STORE_BOTH, DIRECTORY_STORE_HASH, DIRECTORY_STORE_SCRAM };
+
 struct directory_settings {
     struct span database;    /* path; unset: accounts/accounts.db in state-dir */
     int64_t password_threads; /* 0: one for each core that we may use */
@@ -10,6 +13,9 @@ struct directory_settings {
     int64_t remember_ms;
     int64_t guesses_per_login, guesses_per_network; /* 0: no limit */
     int64_t longest_pause_ms;
+    int scram;               /* enum directory_scram */
+    int64_t scram_iterations;
+    int store;               /* enum directory_store */
     int64_t network_ipv4, network_ipv6;             /* bits of a network's prefix */
 };
 

@@ -160,8 +160,8 @@ static bool send_it(struct asking *asking, struct question *question, uint16_t k
 
 bool asking_login(struct asking *asking, struct question *question, struct ask_auth_start *start)
 {
-    AUTO(buf_wipe) struct buf body = BUF_EMPTY(BODY_MAX); /* a password */
-    if (!begin(asking, question))
+    AUTO(buf_wipe) struct buf body = BUF_EMPTY(BODY_MAX); /* a password: at once, growing would leave copies of it */
+    if (buf_reserve(&body, start->initial.n + 512) != STATUS_OK || !begin(asking, question))
         return false;
     start->token = question->token;
     ask_auth_start_put(&body, start);
@@ -171,7 +171,7 @@ bool asking_login(struct asking *asking, struct question *question, struct ask_a
 bool asking_login_next(struct asking *asking, struct question *question, struct span response)
 {
     AUTO(buf_wipe) struct buf body = BUF_EMPTY(BODY_MAX);
-    if (question->token == 0)
+    if (question->token == 0 || buf_reserve(&body, response.n + 64) != STATUS_OK)
         return false; /* the directory that began it is gone */
     ask_auth_next_put(&body, &(struct ask_auth_next){ question->token, response });
     return send_it(asking, question, ASK_AUTH_NEXT, &body);

@@ -2,6 +2,8 @@
 #include "directory/sasl.h"
 #include "fuzz.h"
 
+static const struct scram_bindings no_bindings;
+
 static void check_plain(const struct sasl *sasl, struct span message)
 {
     AUTO(buf_done) struct buf tail = BUF_EMPTY((size_t)1 << 16);
@@ -47,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t which = choose_below(&choices, 3);
     struct span name = which == 0 ? SPAN("PLAIN") : which == 1 ? SPAN("LOGIN") : choose_text(&choices, 30);
     struct sasl sasl;
-    if (sasl_begin(name, &sasl) != STATUS_OK) {
+    if (sasl_begin(name, &no_bindings, &sasl) != STATUS_OK) {
         require(which == 2);
         return 0;
     }

@@ -1,6 +1,8 @@
 #include "directory/sasl.h"
 #include "test.h"
 
+static const struct scram_bindings no_bindings;
+
 static const struct row {
     const char *mechanism;
     struct span messages[2]; /* p NULL: none given */
@@ -28,7 +30,7 @@ static const struct row {
 static void play(const struct row *row)
 {
     struct sasl sasl;
-    assert_int_equal(sasl_begin(span_str(row->mechanism), &sasl), STATUS_OK);
+    assert_int_equal(sasl_begin(span_str(row->mechanism), &no_bindings, &sasl), STATUS_OK);
     enum sasl_step step = SASL_CHALLENGE;
     for (size_t i = 0; i < 2 && step == SASL_CHALLENGE; i++) {
         step = sasl_feed(&sasl, row->messages[i].p != NULL, row->messages[i]);
@@ -51,15 +53,15 @@ static void test_rows(void **state)
 static void test_challenges(void **state)
 {
     struct sasl sasl;
-    assert_int_equal(sasl_begin(SPAN("LOGIN"), &sasl), STATUS_OK);
+    assert_int_equal(sasl_begin(SPAN("LOGIN"), &no_bindings, &sasl), STATUS_OK);
     assert_int_equal(sasl_feed(&sasl, false, SPAN_NONE), SASL_CHALLENGE);
     assert_span(sasl.challenge, "Username:");
     assert_int_equal(sasl_feed(&sasl, true, SPAN("anna")), SASL_CHALLENGE);
     assert_span(sasl.challenge, "Password:");
     assert_int_equal(sasl_feed(&sasl, true, SPAN("secret")), SASL_CREDENTIALS);
     sasl_done(&sasl);
-    assert_int_equal(sasl_begin(SPAN("CRAM-MD5"), &sasl), STATUS_NOT_FOUND);
-    assert_int_equal(sasl_begin(SPAN(""), &sasl), STATUS_NOT_FOUND);
+    assert_int_equal(sasl_begin(SPAN("CRAM-MD5"), &no_bindings, &sasl), STATUS_NOT_FOUND);
+    assert_int_equal(sasl_begin(SPAN(""), &no_bindings, &sasl), STATUS_NOT_FOUND);
 }
 
 static void test_too_long(void **state)
@@ -67,7 +69,7 @@ static void test_too_long(void **state)
     static char text[SASL_FIELD_MAX + 1];
     memset(text, 'x', sizeof text);
     struct sasl sasl;
-    assert_int_equal(sasl_begin(SPAN("LOGIN"), &sasl), STATUS_OK);
+    assert_int_equal(sasl_begin(SPAN("LOGIN"), &no_bindings, &sasl), STATUS_OK);
     assert_int_equal(sasl_feed(&sasl, true, span_of(text, sizeof text)), SASL_BROKEN);
     sasl_done(&sasl);
 }
