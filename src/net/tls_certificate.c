@@ -1,26 +1,17 @@
-/* net/tls_certificate.c -- certificates and keys as PEM: reading, checking, and making one's own. */
+/* net/tls_certificate.c -- certificates and keys that belong together: reading, checking. */
 #include "base/time.h"
 #include "net/tls_priv.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-static int no_passphrase(char *p, int n, int writing, void *arg) { return -1; }
-
-static BIO *pem_bio(struct span pem)
-{
-    return pem.n == 0 || pem.n > INT32_MAX ? NULL : BIO_new_mem_buf(pem.p, (int)pem.n);
-}
 
 /* The leaf, then every further certificate of the text. */
 static enum status load_chain(struct span pem, char error[TLS_ERROR_SIZE], struct tls_identity *ret)
 {
-    BIO *bio = pem_bio(pem);
+    BIO *bio = tls_pem_open(pem);
     if (bio)
-        ret->leaf = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL);
+        ret->leaf = PEM_read_bio_X509_AUX(bio, NULL, tls_pem_no_passphrase, NULL);
     if (!ret->leaf) {
         BIO_free(bio);
         tls_error_set(error, "no certificate (PEM) found");
@@ -28,26 +19,13 @@ static enum status load_chain(struct span pem, char error[TLS_ERROR_SIZE], struc
     }
     ret->chain = sk_X509_new_null();
     X509 *next;
-    while (ret->chain && (next = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL) {
+    while (ret->chain && (next = PEM_read_bio_X509(bio, NULL, tls_pem_no_passphrase, NULL)) != NULL) {
         if (!sk_X509_push(ret->chain, next))
             X509_free(next);
     }
     ERR_clear_error(); /* the end of the text counts as an error there */
     BIO_free(bio);
     return ret->chain ? STATUS_OK : STATUS_MEMORY;
-}
-
-enum status tls_private_key_load(struct span pem, char error[TLS_ERROR_SIZE], EVP_PKEY **ret)
-{
-    BIO *bio = pem_bio(pem);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(bio);
-    if (!key) {
-        tls_error_set(error, "no private key (PEM, without a passphrase) found");
-        return STATUS_SYNTAX;
-    }
-    *ret = key;
-    return STATUS_OK;
 }
 
 static enum status load_key(struct span pem, char error[TLS_ERROR_SIZE], struct tls_identity *ret)
@@ -143,13 +121,6 @@ enum status tls_pair_check(const struct tls_pair *pair, char error[TLS_ERROR_SIZ
     return status;
 }
 
-static enum status copy_pem(BIO *bio, struct buf *ret)
-{
-    char *p = NULL;
-    long n = BIO_get_mem_data(bio, &p);
-    return n > 0 ? buf_add(ret, span_of(p, (size_t)n)) : STATUS_MEMORY;
-}
-
 enum status tls_only_certificates(struct span pem, struct buf *ret)
 {
     char error[TLS_ERROR_SIZE];
@@ -161,7 +132,7 @@ enum status tls_only_certificates(struct span pem, struct buf *ret)
     for (int i = 0; good && i < sk_X509_num(found.chain); i++)
         good = PEM_write_bio_X509(bio, sk_X509_value(found.chain, i)) == 1;
     if (status == STATUS_OK)
-        status = good ? copy_pem(bio, ret) : STATUS_MEMORY;
+        status = good ? tls_pem_copy(bio, ret) : STATUS_MEMORY;
     BIO_free(bio);
     tls_identity_done(&found);
     return status;
@@ -180,59 +151,4 @@ enum status tls_trust_system(struct buf *ret)
         return status;
     }
     return STATUS_IO;
-}
-
-/* -- our own -- */
-
-static bool add_extension(X509 *certificate, int kind, const char *value)
-{
-    X509V3_CTX context;
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
-    bool good = extension && X509_add_ext(certificate, extension, -1) == 1;
-    X509_EXTENSION_free(extension);
-    return good;
-}
-
-static bool fill_certificate(X509 *certificate, EVP_PKEY *key, const char *name, unsigned days)
-{
-    uint64_t serial;
-    char names[300];
-    tls_random(&serial, sizeof(serial));
-    snprintf(names, sizeof(names), "DNS:%s", name);
-    X509_NAME *subject = X509_get_subject_name(certificate);
-    size_t n = MIN(strlen(name), (size_t)64); /* the common name's limit, X.520; the whole stands below */
-    return X509_set_version(certificate, X509_VERSION_3) == 1 &&
-           ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) == 1 &&
-           X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
-           X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL) && X509_set_pubkey(certificate, key) == 1 &&
-           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, (int)n, -1, 0) == 1 &&
-           X509_set_issuer_name(certificate, subject) == 1 &&
-           add_extension(certificate, NID_subject_alt_name, names) &&
-           add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
-           add_extension(certificate, NID_ext_key_usage, "serverAuth,clientAuth") &&
-           X509_sign(certificate, key, EVP_sha256()) > 0;
-}
-
-enum status tls_self_signed(const char *name, unsigned days, struct buf *ret_certificate, struct buf *ret_key)
-{
-    if (!name[0] || strlen(name) > 253 || strpbrk(name, ",\r\n "))
-        return STATUS_SYNTAX; /* a comma would begin another name */
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    BIO *certificate_pem = BIO_new(BIO_s_mem()), *key_pem = BIO_new(BIO_s_secmem());
-    enum status status = STATUS_MEMORY;
-    if (key && certificate && certificate_pem && key_pem && fill_certificate(certificate, key, name, days) &&
-        PEM_write_bio_X509(certificate_pem, certificate) == 1 &&
-        PEM_write_bio_PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL) == 1)
-        status = copy_pem(certificate_pem, ret_certificate);
-    if (status == STATUS_OK)
-        status = copy_pem(key_pem, ret_key);
-    BIO_free(certificate_pem);
-    BIO_free(key_pem);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    ERR_clear_error();
-    return status;
 }

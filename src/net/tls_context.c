@@ -1,7 +1,6 @@
 /* net/tls_context.c -- the server's contexts: certificates, choice by name, and what all contexts have in common. */
 #include "net/tls_priv.h"
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,19 +15,6 @@
 #define SIGNATURES                                                                                             \
     "ECDSA+SHA256:ed25519:ECDSA+SHA384:ECDSA+SHA512:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:"   \
     "RSA+SHA384:RSA+SHA512"
-
-void tls_random(void *p, size_t n)
-{
-    if (n > INT32_MAX || RAND_bytes(p, (int)n) != 1)
-        abort();
-}
-
-void tls_error_set(char error[TLS_ERROR_SIZE], const char *what)
-{
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    snprintf(error, TLS_ERROR_SIZE, reason ? "%s: %s" : "%s", what, reason);
-    ERR_clear_error();
-}
 
 bool tls_context_harden(SSL_CTX *context, bool only_tls13, int least_version)
 {

@@ -5,10 +5,18 @@
 #include "net/tls.h"
 #include <openssl/ssl.h>
 
+/* -- tls_pem.c -- */
 /* "what: OpenSSL's reason", and forgets OpenSSL's list of errors. */
 void tls_error_set(char error[TLS_ERROR_SIZE], const char *what);
 /* SSL_get_error() wants an empty list; it nearly always is, and looking costs less than emptying. */
 void tls_forget_errors(void);
+/* Reads the text, which it borrows. NULL: there is none, or no memory. */
+BIO *tls_pem_open(struct span pem);
+int tls_pem_no_passphrase(char *p, int n, int writing, void *arg); /* for OpenSSL, which else asks at the terminal */
+MUST_CHECK enum status tls_pem_copy(BIO *bio, struct buf *ret);    /* what was written to `bio` behind what `ret` has */
+MUST_CHECK enum status tls_private_key_load(struct span pem, char error[TLS_ERROR_SIZE], EVP_PKEY **ret);
+
+/* -- contexts and certificates -- */
 /* Protocol versions, options and curves that both sides have in common. */
 MUST_CHECK bool tls_context_harden(SSL_CTX *context, bool only_tls13, int least_version);
 
@@ -25,7 +33,6 @@ void tls_identity_done(struct tls_identity *identity);
 /* The first name that the certificate is for, without NUL inside; "" when it has none. */
 void tls_identity_name(X509 *leaf, char *ret, size_t room);
 
-MUST_CHECK enum status tls_private_key_load(struct span pem, char error[TLS_ERROR_SIZE], EVP_PKEY **ret);
 /* Of a kind that we can sign with. */
 bool tls_key_is_usable(const EVP_PKEY *key);
 MUST_CHECK bool tls_key_id_of(const EVP_PKEY *key, unsigned char ret[TLS_KEY_ID]);

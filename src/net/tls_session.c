@@ -66,12 +66,6 @@ static bool connect_bio(struct tls_session *session)
     return true;
 }
 
-void tls_forget_errors(void)
-{
-    if (ERR_peek_error() != 0)
-        ERR_clear_error();
-}
-
 /* -- making and freeing -- */
 
 static struct tls_session *new_session(SSL_CTX *context, struct buf *out)

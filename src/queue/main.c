@@ -6,11 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int64_t role_now(const struct queue_role *role)
-{
-    return role->wall_base_ms + loop_now_ms(role->process.loop);
-}
-
 /* -- settings -- */
 
 /* Our name: as set, or as the supervisor found it. */

@@ -92,7 +92,7 @@ struct queue_role {
 static inline const struct queue_root *role_root(const struct queue_role *role) { return conf_values(role->conf); }
 static inline struct log *role_log(struct queue_role *role) { return &role->process.log; }
 /* The core's time. */
-int64_t role_now(const struct queue_role *role);
+static inline int64_t role_now(const struct queue_role *role) { return role->wall_base_ms + loop_now_ms(role->process.loop); }
 void role_drain_check(struct queue_role *role);
 
 /* -- disk.c -- */
