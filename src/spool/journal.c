@@ -89,8 +89,8 @@ static size_t compose_pending(struct spool_journal *journal)
             journal->leave = true;
             break;
         }
-        struct spool_header header = { .kind = raw.kind, .id = raw.id, .epoch = journal->segment.epoch,
-                                       .commit = journal->commit };
+        struct spool_header header = { .kind = raw.kind, .flags = journal->syncing ? SPOOL_FLAG_EARLY : 0, .id = raw.id,
+                                       .epoch = journal->segment.epoch, .commit = journal->commit };
         uint32_t at = journal->at + (uint32_t)journal->out.n;
         struct span content = span_of(journal->raw.p + from + sizeof raw, raw.octets);
         if (journal_compose(&journal->out, journal->seed, at, header, content) != STATUS_OK)

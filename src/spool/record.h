@@ -26,6 +26,7 @@ enum {
 
 enum {
     SPOOL_FLAG_LAST = 1,     /* the last record of its commit */
+    SPOOL_FLAG_EARLY = 2,    /* written before the commit in front of its own was synced */
 };
 
 /* Where a record lies. `length` counts header, envelope, headers and inline body (not the padding). */

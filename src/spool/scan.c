@@ -11,6 +11,7 @@ struct walk {
     uint32_t base;
     uint32_t at;             /* where the next header is expected */
     uint32_t commit;         /* of the record before */
+    uint32_t unsynced;       /* the first commit that may be torn */
     bool whole;              /* the record before was the last of its commit */
     bool stop;
 };
@@ -84,16 +85,16 @@ static void pass(struct walk *walk, const struct spool_header *header)
     walk->whole = header->flags & SPOOL_FLAG_LAST;
 }
 
-/* What lies at walk->at is no header: goes on to the next one. In the last commit that is a tear, before it damage.
- * `report`: the second walk, which knows what the last commit is. */
+/* What lies at walk->at is no header: goes on to the next one. In a commit that was not synced that is a tear, before it
+ * damage. `report`: the second walk, which knows what the last commit is. */
 static enum status skip_gap(struct walk *walk, bool report, struct spool_header *ret)
 {
     uint32_t from = walk->at, next = walk->limit;
     enum status status = find_header(walk, from + SPOOL_ALIGN, &next);
-    bool in_last = walk->commit + walk->whole >= walk->scan->last_commit;
-    if (report && status != STATUS_NOT_FOUND && !in_last)
+    bool may_be_torn = walk->commit + walk->whole >= walk->unsynced;
+    if (report && status != STATUS_NOT_FOUND && !may_be_torn)
         damage(walk, from, next - from, 0, "no readable record header here");
-    if (report && in_last && (status == STATUS_OK || !walk->whole))
+    if (report && may_be_torn && (status == STATUS_OK || !walk->whole))
         walk->scan->torn = true;
     if (status != STATUS_OK)
         return status;
@@ -138,10 +139,10 @@ static enum status read_record(struct walk *walk, const struct spool_header *hea
         .header = *header,
         .body_at = (uint64_t)at + SPOOL_HEADER_OCTETS + meta,
     };
-    bool last = header->commit == walk->scan->last_commit;
+    bool may_be_torn = header->commit >= walk->unsynced;
     enum status status = STATUS_OK;
     *what = "the body is damaged";
-    if (!header->file && (last || walk->scan->flags & SPOOL_SCAN_DEEP))
+    if (!header->file && (may_be_torn || walk->scan->flags & SPOOL_SCAN_DEEP))
         status = check_body(walk, ret);
     if (status != STATUS_OK)
         return status;
@@ -165,7 +166,7 @@ static enum status emit(struct walk *walk, const struct spool_header *header)
     if (MUTANT(LAST_COMMIT_SKIPPED) && header->commit == scan->last_commit)
         return STATUS_OK;
     enum status status = read_record(walk, header, &found, &what);
-    if (status == STATUS_DAMAGED && header->commit == scan->last_commit)
+    if (status == STATUS_DAMAGED && header->commit >= walk->unsynced)
         scan->torn = true;
     else if (status == STATUS_DAMAGED)
         damage(walk, walk->at, header->stride, header->id, what);
@@ -183,6 +184,18 @@ static void rewind_walk(struct walk *walk)
     walk->whole = true;
 }
 
+/* The last commit may be torn, and the one before when that was not synced as the last was written. */
+static void note_commit(struct walk *walk, const struct spool_header *header)
+{
+    bool early = header->flags & SPOOL_FLAG_EARLY;
+    if (header->commit > walk->scan->last_commit) {
+        walk->scan->last_commit = header->commit;
+        walk->unsynced = header->commit - early;
+    } else if (header->commit == walk->scan->last_commit && !early) {
+        walk->unsynced = header->commit;
+    }
+}
+
 /* First walk: headers only; learns which commit is the last and where it ends. */
 static enum status survey(struct walk *walk)
 {
@@ -191,7 +204,7 @@ static enum status survey(struct walk *walk)
     rewind_walk(walk);
     walk->scan->end = walk->at;
     while ((status = next_header(walk, false, &header)) == STATUS_OK) {
-        walk->scan->last_commit = MAX(walk->scan->last_commit, header.commit);
+        note_commit(walk, &header);
         pass(walk, &header);
         walk->scan->end = (walk->at + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
     }

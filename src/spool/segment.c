@@ -71,9 +71,11 @@ enum status spool_segment_read_stamped(const struct spool_ops *ops, int fd, cons
     if (st.st_size < (off_t)SPOOL_BLOCK)
         return STATUS_DAMAGED;
     struct spool_segment segment;
-    enum status status = read_at(ops, fd, 0, key, &segment);
-    if (status == STATUS_DAMAGED || status == STATUS_IO)
+    enum status first = read_at(ops, fd, 0, key, &segment), status = first;
+    if (first == STATUS_DAMAGED || first == STATUS_IO)
         status = read_at(ops, fd, last_block((uint64_t)st.st_size), key, &segment);
+    if (status == STATUS_DAMAGED && first == STATUS_IO)
+        status = STATUS_IO; /* what the disk did not give is not known to be damaged */
     /* A checkpoint grows and has its description at the start alone. */
     if (status == STATUS_OK && segment.use != SPOOL_CHECKPOINT && (uint64_t)st.st_size != segment.octets)
         return STATUS_DAMAGED;

@@ -1,4 +1,5 @@
 #include "journal_sample.h"
+#include "spool/journal_priv.h"
 #include "test.h"
 
 static void survives_the_process(void **state)
@@ -209,9 +210,85 @@ static void a_damaged_checkpoint_is_reported(void **state)
     scene_free(scene);
 }
 
+static int blind; /* the file whose first block cannot be read */
+
+static ssize_t pread_blind(const struct spool_ops *ops, int fd, void *p, size_t n, off_t at)
+{
+    if (sim_of(ops)->fds[fd] == blind && at == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return sim_pread(ops, fd, p, n, at);
+}
+
+/* Nothing is done without it: what it knows would be gone for good. */
+static void a_checkpoint_that_cannot_be_read_is_not_damaged(void **state)
+{
+    struct scene *scene = scene_new(1);
+    enum status status = STATUS_COUNT;
+    assert_int_equal(spool_checkpoint_begin(scene->journal), STATUS_OK);
+    spool_checkpoint_end(scene->journal, on_checkpoint, &status);
+    add(scene, 1);
+    turns(scene, 10);
+    assert_int_equal(status, STATUS_OK);
+    scene_drop(scene);
+    simdisk_kill(scene->disk);
+    const struct spool_ops *ops = &scene->disk->ops;
+    int dir = ops->openat(ops, AT_FDCWD, "spool", 0, 0), fd = ops->openat(ops, dir, "checkpoint", O_RDWR, 0);
+    blind = scene->disk->fds[fd];
+    scene->disk->ops.pread = pread_blind;
+    assert_false(scene_open(scene));
+    assert_int_equal(scene->reports, 0);
+    scene_free(scene);
+}
+
+/* A segment of the journal: commit 1 with records 1, 2, 3 and padding, commit 2 with record 4. */
+static void compose_two_commits(struct scene *scene, uint8_t flags, struct spool_scan *scan)
+{
+    AUTO(buf_done) struct buf out = BUF_EMPTY(1u << 20);
+    int fd;
+    uint32_t number;
+    assert_int_equal(spool_store_take(scene->store, SPOOL_JOURNAL, 0, &fd, &number), STATUS_OK);
+    scan->segment = *spool_store_segment(scene->store, number);
+    scan->fd = fd;
+    uint32_t seed = spool_segment_seed(&scan->segment), at = SPOOL_SEGMENT_FIRST;
+    for (uint64_t id = 1; id <= 4; id++) {
+        struct spool_header header = { .kind = SAMPLE_KIND, .id = id, .epoch = scan->segment.epoch, .commit = id == 4 ? 2 : 1,
+                                       .flags = id == 4 ? flags : 0 };
+        struct spool_header pad = { .kind = SPOOL_KIND_PAD, .flags = SPOOL_FLAG_LAST, .epoch = scan->segment.epoch, .commit = 1,
+                                    .stride = SPOOL_BLOCK - (uint32_t)out.n };
+        if (id == 4)
+            assert_int_equal(journal_compose(&out, seed, at + (uint32_t)out.n, pad, SPAN_NONE), STATUS_OK);
+        while (id == 4 && out.n < SPOOL_BLOCK)
+            assert_int_equal(buf_add(&out, span_of("", 1)), STATUS_OK);
+        assert_int_equal(journal_compose(&out, seed, at + (uint32_t)out.n, header, SPAN("x")), STATUS_OK);
+    }
+    memset(out.p + 72, 0, 64); /* record 2 did not reach the disk */
+    assert_int_equal(spool_pwrite_all(scan->ops, fd, out.p, out.n, at), STATUS_OK);
+}
+
+static bool on_scanned(void *arg, const struct spool_found *found) { return ++*(unsigned *)arg; }
+
+/* The power may go while a commit is being synced and the next one is written already. */
+static void a_tear_in_front_of_what_was_written_early(void **state)
+{
+    struct scene *scene = scene_new(1);
+    unsigned records = 0;
+    struct spool_scan scan = { .ops = &scene->disk->ops, .on_record = on_scanned, .arg = &records };
+    compose_two_commits(scene, SPOOL_FLAG_EARLY, &scan);
+    assert_int_equal(spool_scan_run(&scan), STATUS_OK);
+    assert_true(scan.torn && scan.damaged == 0 && records == 3);
+    compose_two_commits(scene, 0, &scan);
+    assert_int_equal(spool_scan_run(&scan), STATUS_OK);
+    assert_true(scan.damaged == 1 && records == 6); /* commit 1 was synced: that is no tear */
+    scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_checkpoint_that_cannot_be_read_is_not_damaged),
+        cmocka_unit_test(a_tear_in_front_of_what_was_written_early),
         cmocka_unit_test(survives_the_process),
         cmocka_unit_test(synced_survives_the_power),
         cmocka_unit_test(nothing_to_sync_is_told_at_once),
