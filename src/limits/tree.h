@@ -15,7 +15,7 @@
 
 #define LIMITS_CHAIN_MOST 8         /* nodes of a request */
 #define LIMITS_RULES_MOST 16        /* of a node; more are not counted, so do not accept more from an operator */
-#define LIMITS_NAME_MOST 320        /* octets of a node's name; longer ones are told apart by their first 312 and a hash */
+#define LIMITS_NAME_MOST 640        /* octets of a node's name; a longer one gets no counter, so LIMITS_VERDICT_FULL */
 #define LIMITS_MEMORY_DEFAULT (INT64_C(256) << 20)
 
 struct limits_tree;
@@ -66,7 +66,8 @@ struct limits_verdict {
     const struct limits_node *dry_node;
 };
 
-/* A limit is nearly, or wholly, used; said once in its window for each. `node` is valid during the call. */
+/* A limit is nearly, or wholly, used; said once in its window for each (levels: once an hour), not by `dry-run`. The spans
+ * are valid during the call, which must not ask the tree anything. */
 struct limits_warning {
     const struct limits_node *node;
     const struct limits_rule *rule;

@@ -54,16 +54,13 @@ static void debt_ease(uint64_t *debt, uint32_t *rest, uint32_t per_ms, uint64_t 
 
 static void clear(struct limits_window *window)
 {
-    free(window->entries);
-    window->entries = NULL;
     window->total = 0;
-    window->first = window->n = window->room = 0;
+    window->first = window->n = 0;
 }
 
 /* Goes on to `now_ms`, or stays where it is; forgets what no longer counts. */
 static int64_t go_on(struct limits_window *window, int64_t now_ms)
 {
-    bool had = window->n;
     if (now_ms <= window->now_ms)
         return window->now_ms;
     /* The low bits of ticks tell times apart as long as no entry is older than a few windows. */
@@ -75,7 +72,7 @@ static int64_t go_on(struct limits_window *window, int64_t now_ms)
         window->n--;
     }
     window->now_ms = now_ms;
-    if (had && (all || window->n == 0)) /* what was only reserved stays */
+    if (all || window->n == 0)
         clear(window);
     return now_ms;
 }
@@ -237,14 +234,30 @@ void limits_window_undo(struct limits_window *window, struct limits_allowance al
         clear(window);
 }
 
-bool limits_window_is_idle(struct limits_window *window, struct limits_allowance allowance, int64_t now_ms)
+bool limits_window_is_idle(const struct limits_window *window, int64_t now_ms)
 {
-    ease(window, allowance, now_ms);
-    return window->total == 0 && window->debt == 0 && window->debt_rest == 0;
+    return window->n == 0
+        || entry_ms(window, *entry_at(window, window->n - 1u)) + window->per_ms <= MAX(now_ms, window->now_ms);
 }
 
 void limits_window_entry(const struct limits_window *window, unsigned i, int64_t *ret_ms, uint64_t *ret_count)
 {
     *ret_ms = MIN(entry_ms(window, *entry_at(window, i)), window->now_ms);
     *ret_count = entry_count(*entry_at(window, i));
+}
+
+void limits_window_append(struct limits_window *window, int64_t at_ms, uint64_t count, bool may_grow)
+{
+    /* Nothing may join: the entry may have been as wide as they get. */
+    window->opened_ms = INT64_MIN / 2;
+    limits_window_add(window, (struct limits_allowance){ 0, 0 }, count, at_ms, may_grow);
+    window->opened_ms = INT64_MIN / 2;
+}
+
+void limits_window_drop(struct limits_window *window, uint64_t n)
+{
+    for (unsigned i = window->n; i-- && n;)
+        take_out(window, i, &n);
+    if (window->total == 0)
+        clear(window);
 }

@@ -5,7 +5,7 @@
  * window: in any window of the stated length never more than the amount passes, at no edge twice; and each single one
  * counts for at most 1.96 % longer than stated. Few events (52 and less, not crowded) are counted to 1/4096 of the window.
  *
- * An entry costs 8 octets, and only as many are allocated as are used. Where no memory is had for another entry the
+ * An entry costs 8 octets, and only as many are allocated as were used at a time since limits_window_done(). Where no memory is had for another entry the
  * youngest takes what comes: it is counted for longer, never less.
  *
  * Times are milliseconds of a clock that should not go back (limits/clock.h); one that does stands still meanwhile.
@@ -60,8 +60,13 @@ bool limits_window_add(struct limits_window *window, struct limits_allowance all
 /* Takes back `n` that were counted at `at_ms`; what is not found there any more has gone by itself. */
 void limits_window_undo(struct limits_window *window, struct limits_allowance allowance, uint64_t n, int64_t at_ms,
                         int64_t now_ms);
-/* Nothing counts any more, and no burst is owed. */
-bool limits_window_is_idle(struct limits_window *window, struct limits_allowance allowance, int64_t now_ms);
+/* Nothing counts any more (a burst is never owed for longer: it is at most the amount). */
+bool limits_window_is_idle(const struct limits_window *window, int64_t now_ms);
 
-/* Entry `i` of `n`, the oldest first: until when it was added to, and how many it counts. */
+/* For who writes windows down and reads them back. Entry `i` of `n`, the oldest first: until when it was added to, and
+ * how many it counts. */
 void limits_window_entry(const struct limits_window *window, unsigned i, int64_t *ret_ms, uint64_t *ret_count);
+/* The entry as it was, behind the others; in a window that was reserved, and never the entry of an older time. */
+void limits_window_append(struct limits_window *window, int64_t at_ms, uint64_t count, bool may_grow);
+/* The `n` youngest are taken back. */
+void limits_window_drop(struct limits_window *window, uint64_t n);

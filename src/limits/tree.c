@@ -1,0 +1,368 @@
+#include "base/time.h"
+#include "limits/tree_priv.h"
+#include <assert.h>
+
+/* One rule that a request has to pass. */
+struct item {
+    const struct limits_node *node;
+    const struct limits_rule *rule;
+    struct limits_place *place;
+    struct limits_counter *counter; /* NULL: nothing was counted yet */
+    uint64_t room;
+};
+
+struct items {
+    struct item of[LIMITS_CHAIN_MOST * LIMITS_RULES_MOST];
+    size_t n;
+};
+
+static struct limits_allowance allowance_of(const struct limits_rule *rule)
+{
+    return (struct limits_allowance){ rule->amount, rule->burst };
+}
+
+static bool counts(const struct limits_rule *rule, const struct limits_request *request)
+{
+    return rule->what == request->what && rule->amount != LIMITS_UNLIMITED && !(rule->flags & LIMITS_RULE_EACH)
+        && (!(request->flags & LIMITS_LOCAL) || rule->flags & LIMITS_RULE_LOCAL)
+        && (!(request->flags & LIMITS_RELAYED) || rule->flags & LIMITS_RULE_RELAYED);
+}
+
+static unsigned rules_n(const struct limits_node *node) { return MIN(node->rule_count, LIMITS_RULES_MOST); }
+
+/* How many rules before this one have the same thing and time. */
+static unsigned order_of(const struct limits_node *node, unsigned at)
+{
+    unsigned order = 0;
+    for (unsigned i = 0; i < at; i++)
+        order += node->rules[i].what == node->rules[at].what && node->rules[i].per_ms == node->rules[at].per_ms;
+    return order;
+}
+
+static struct limits_counter *counter_of(const struct limits_place *place, const struct limits_node *node, unsigned at)
+{
+    return limits_counter_find(place, node->rules[at].what, node->rules[at].per_ms, order_of(node, at), at);
+}
+
+/* Counters of rules that are no more go when the place is full of them. */
+static void prune(struct limits_tree *tree, struct limits_place *place, const struct limits_node *node)
+{
+    for (unsigned i = place->n; i--;) {
+        bool used = false;
+        for (unsigned at = 0; at < rules_n(node); at++)
+            used |= counter_of(place, node, at) == &place->counters[i];
+        if (!used)
+            limits_counter_drop(tree, place, i);
+    }
+}
+
+static bool make_place(struct limits_tree *tree, const struct limits_node *node, int64_t now_ms)
+{
+    struct limits_place *place = limits_place_make(tree, node->kind, node->name, now_ms);
+    if (!place)
+        return false;
+    place->is_pinned = true;
+    if (place->n + rules_n(node) > LIMITS_COUNTERS_MOST)
+        prune(tree, place, node);
+    for (unsigned i = 0; i < rules_n(node); i++) {
+        const struct limits_rule *rule = &node->rules[i];
+        if (!limits_counter_make(tree, place, rule->what, rule->per_ms, order_of(node, i), now_ms))
+            return false;
+    }
+    return true;
+}
+
+static bool has_counting(const struct limits_node *node, const struct limits_request *request)
+{
+    for (unsigned i = 0; i < rules_n(node); i++)
+        if (counts(&node->rules[i], request))
+            return true;
+    return false;
+}
+
+/* Has all counters that the request needs of this node, each with room for a count. */
+static bool is_made(const struct limits_place *place, const struct limits_node *node,
+                    const struct limits_request *request)
+{
+    for (unsigned i = 0; i < rules_n(node); i++) {
+        if (!counts(&node->rules[i], request))
+            continue;
+        const struct limits_counter *counter = counter_of(place, node, i);
+        if (!counter || (!limits_counter_is_level(counter) && counter->window.room == 0))
+            return false;
+    }
+    return true;
+}
+
+static void add_items(struct items *items, struct limits_place *place, const struct limits_node *node,
+                      const struct limits_request *request)
+{
+    for (unsigned i = 0; i < rules_n(node); i++)
+        if (counts(&node->rules[i], request))
+            items->of[items->n++] = (struct item){ node, &node->rules[i], place,
+                                                   place ? counter_of(place, node, i) : NULL, 0 };
+}
+
+/* All rules that count the request; `make`: with a counter for each. False: no memory for them. */
+static bool gather(struct limits_tree *tree, const struct limits_request *request, bool make, struct items *ret)
+{
+    struct limits_place *places[LIMITS_CHAIN_MOST] = { NULL };
+    bool good = true;
+    ret->n = 0;
+    assert(request->chain_count <= LIMITS_CHAIN_MOST);
+    for (size_t i = 0; i < request->chain_count && good; i++) {
+        const struct limits_node *node = &request->chain[i];
+        if (!has_counting(node, request))
+            continue;
+        places[i] = limits_place_find(tree, node->kind, node->name);
+        if (make && (!places[i] || !is_made(places[i], node, request))) {
+            good = make_place(tree, node, request->now_ms);
+            places[i] = limits_place_find(tree, node->kind, node->name);
+        }
+        if (places[i])
+            places[i]->is_pinned = true;
+        if (good)
+            add_items(ret, places[i], node, request);
+    }
+    for (size_t i = 0; i < request->chain_count; i++)
+        if (places[i])
+            places[i]->is_pinned = false;
+    return good;
+}
+
+static uint64_t level_room(const struct limits_rule *rule, uint64_t level)
+{
+    return rule->amount > level ? rule->amount - level : 0;
+}
+
+static uint64_t room_of(const struct item *item, int64_t now_ms)
+{
+    const struct limits_rule *rule = item->rule;
+    if (!item->counter)
+        return rule->burst ? rule->burst : rule->amount;
+    if (limits_counter_is_level(item->counter))
+        return level_room(rule, item->counter->level);
+    return limits_window_room(&item->counter->window, allowance_of(rule), now_ms);
+}
+
+static bool is_enforced(const struct limits_rule *rule)
+{
+    return rule->action != LIMITS_NOTIFY && !(rule->flags & LIMITS_RULE_DRY);
+}
+
+static bool is_whole(const struct limits_rule *rule, const struct limits_request *request)
+{
+    return request->flags & LIMITS_WHOLE || rule->flags & LIMITS_RULE_WHOLE;
+}
+
+/* Fills in the rooms and who has the least; NULL: all of it passes. */
+static const struct item *decide(struct items *items, const struct limits_request *request, struct limits_verdict *ret)
+{
+    const struct item *tightest = NULL;
+    for (size_t i = 0; i < items->n; i++) {
+        struct item *item = &items->of[i];
+        item->room = room_of(item, request->now_ms);
+        if (item->room >= request->n)
+            continue;
+        if (item->rule->flags & LIMITS_RULE_DRY && !ret->dry_rule) {
+            ret->dry_rule = item->rule;
+            ret->dry_node = item->node;
+        }
+        if (!is_enforced(item->rule))
+            continue;
+        item->room = is_whole(item->rule, request) ? 0 : item->room;
+        if (!tightest || item->room < tightest->room
+            || (item->room == tightest->room && item->rule->action > tightest->rule->action))
+            tightest = item;
+    }
+    return tightest;
+}
+
+/* When `n` may pass all rules: no window lets less through later than now. */
+static int64_t clear_of(const struct items *items, const struct limits_request *request, uint64_t n)
+{
+    int64_t clear_ms = request->now_ms;
+    bool unknown = false;
+    for (size_t i = 0; i < items->n; i++) {
+        const struct item *item = &items->of[i];
+        if (!is_enforced(item->rule))
+            continue;
+        uint64_t need = is_whole(item->rule, request) ? request->n : n;
+        bool never = need > item->rule->amount || (item->rule->burst && need > item->rule->burst);
+        if (never)
+            return LIMITS_NEVER;
+        if (!item->counter)
+            continue;
+        if (limits_counter_is_level(item->counter))
+            unknown |= level_room(item->rule, item->counter->level) < need;
+        else
+            clear_ms = MAX(clear_ms, limits_window_clear(&item->counter->window, allowance_of(item->rule), need,
+                                                         request->now_ms));
+    }
+    return unknown ? 0 : clear_ms;
+}
+
+/* Who is told a time looks at a clock: the next full second, or minute when it is a while. */
+static int64_t rounded(int64_t wall_ms, int64_t wait_ms)
+{
+    int64_t unit = wait_ms < 2 * TIME_MINUTE_MS ? TIME_SECOND_MS : TIME_MINUTE_MS;
+    return (wall_ms + wait_ms + unit - 1) / unit * unit;
+}
+
+static uint64_t room_at(const struct items *items, int64_t at_ms)
+{
+    uint64_t room = UINT64_MAX;
+    for (size_t i = 0; i < items->n; i++) {
+        const struct item *item = &items->of[i];
+        if (!is_enforced(item->rule))
+            continue;
+        uint64_t here = !item->counter || limits_counter_is_level(item->counter)
+                            ? room_of(item, at_ms)
+                            : limits_window_room_at(&item->counter->window, allowance_of(item->rule), at_ms);
+        room = MIN(room, here);
+    }
+    return room;
+}
+
+static uint64_t count_of(const struct limits_counter *counter)
+{
+    return !counter ? 0 : limits_counter_is_level(counter) ? counter->level : counter->window.total;
+}
+
+static void tell(const struct items *items, const struct item *tightest, const struct limits_request *request,
+                 struct limits_verdict *ret)
+{
+    ret->outcome = LIMITS_VERDICT_LIMITED;
+    ret->rule = tightest->rule;
+    ret->node = tightest->node;
+    ret->count = count_of(tightest->counter);
+    int64_t clear_ms = clear_of(items, request, 1);
+    ret->clear_wall_ms = clear_ms;
+    if (clear_ms == 0 || clear_ms == LIMITS_NEVER)
+        return;
+    ret->clear_wall_ms = rounded(request->wall_ms, clear_ms - request->now_ms);
+    ret->room_then = room_at(items, request->now_ms + (ret->clear_wall_ms - request->wall_ms));
+}
+
+/* 80 % or more, or all of it, and not said within the window. */
+static void warn(struct limits_tree *tree, const struct item *item, bool was_refused, const struct limits_request *request)
+{
+    uint64_t count = count_of(item->counter), amount = item->rule->amount;
+    unsigned full = count >= amount || (was_refused && request->n > amount - count);
+    if (!full && count < amount - amount / 5)
+        return;
+    int64_t *said = &item->counter->warned_ms[full];
+    int64_t per_ms = item->rule->per_ms ? item->rule->per_ms : TIME_HOUR_MS;
+    if (*said && request->now_ms - *said < per_ms)
+        return;
+    *said = request->now_ms;
+    if (full)
+        item->counter->warned_ms[0] = request->now_ms;
+    if (!limits_counter_is_level(item->counter))
+        limits_place_changed(tree, item->place);
+    struct limits_warning warning = { item->node, item->rule, count, full ? 100 : 80 };
+    if (tree->setup.on_warning)
+        tree->setup.on_warning(tree->setup.arg, &warning);
+}
+
+static void count(struct limits_tree *tree, const struct item *item, uint64_t granted, const struct limits_request *request)
+{
+    /* What is only tried counts as if it were not: no more than has room. */
+    uint64_t n = item->rule->flags & LIMITS_RULE_DRY && item->rule->action != LIMITS_NOTIFY ? MIN(granted, item->room)
+                                                                                            : granted;
+    if (n == 0)
+        return;
+    limits_counter_add(tree, item->counter, allowance_of(item->rule), n, request->now_ms);
+    if (!limits_counter_is_level(item->counter))
+        limits_place_changed(tree, item->place);
+}
+
+static struct limits_verdict passed(const struct limits_request *request)
+{
+    return (struct limits_verdict){ .outcome = LIMITS_VERDICT_PASS, .granted = request->n, .asked = request->n };
+}
+
+void limits_tree_take(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret)
+{
+    struct items items;
+    *ret = passed(request);
+    if (request->flags & LIMITS_EXEMPT || request->n == 0)
+        return;
+    if (!gather(tree, request, true, &items)) {
+        *ret = (struct limits_verdict){ .outcome = LIMITS_VERDICT_FULL, .asked = request->n };
+        return;
+    }
+    const struct item *tightest = decide(&items, request, ret);
+    if (tightest)
+        ret->granted = tightest->room;
+    for (size_t i = 0; i < items.n; i++)
+        count(tree, &items.of[i], ret->granted, request);
+    if (tightest)
+        tell(&items, tightest, request, ret);
+    for (size_t i = 0; i < items.n; i++)
+        if (!(items.of[i].rule->flags & LIMITS_RULE_DRY))
+            warn(tree, &items.of[i], &items.of[i] == tightest, request);
+}
+
+void limits_tree_ask(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret)
+{
+    struct items items;
+    *ret = passed(request);
+    if (request->flags & LIMITS_EXEMPT || request->n == 0)
+        return;
+    bool good = gather(tree, request, false, &items);
+    assert(good);
+    const struct item *tightest = decide(&items, request, ret);
+    if (!tightest)
+        return;
+    ret->granted = tightest->room;
+    tell(&items, tightest, request, ret);
+}
+
+void limits_tree_undo(struct limits_tree *tree, const struct limits_request *request, int64_t taken_ms)
+{
+    struct items items;
+    if (request->flags & LIMITS_EXEMPT || !gather(tree, request, false, &items))
+        return;
+    for (size_t i = 0; i < items.n; i++) {
+        struct item *item = &items.of[i];
+        if (!item->counter)
+            continue;
+        if (limits_counter_is_level(item->counter)) {
+            item->counter->level -= MIN(item->counter->level, request->n);
+            continue;
+        }
+        uint64_t before = limits_window_count(&item->counter->window, allowance_of(item->rule), request->now_ms);
+        limits_window_undo(&item->counter->window, allowance_of(item->rule), request->n, taken_ms, request->now_ms);
+        item->counter->unsaved -= (int64_t)(before - item->counter->window.total);
+        limits_place_changed(tree, item->place);
+    }
+}
+
+void limits_tree_read(struct limits_tree *tree, const struct limits_node *node, const struct limits_rule *rule,
+                      int64_t now_ms, struct limits_reading *ret)
+{
+    struct limits_place *place = limits_place_find(tree, node->kind, node->name);
+    struct item item = { node, rule, place, NULL, 0 };
+    if (place && rule >= node->rules && rule < node->rules + rules_n(node))
+        item.counter = counter_of(place, node, (unsigned)(rule - node->rules));
+    ret->room = room_of(&item, now_ms); /* goes on to now_ms first */
+    ret->count = count_of(item.counter);
+    ret->clear_ms = ret->room ? now_ms : 0;
+    if (ret->room == 0 && item.counter && !limits_counter_is_level(item.counter))
+        ret->clear_ms = limits_window_clear(&item.counter->window, allowance_of(rule), 1, now_ms);
+}
+
+bool limits_tree_forget(struct limits_tree *tree, enum limits_kind kind, struct span name)
+{
+    struct limits_place *place = limits_place_find(tree, kind, name);
+    if (!place || place->n == 0)
+        return false;
+    for (unsigned i = place->n; i--;) /* levels are what is there, not what was */
+        if (!limits_counter_is_level(&place->counters[i]))
+            limits_counter_drop(tree, place, i);
+    tree->whole_due += !place->is_whole_due;
+    place->is_whole_due = true;
+    limits_place_changed(tree, place);
+    return true;
+}
