@@ -84,7 +84,7 @@ static uint32_t deliveries_here(const struct queue *queue)
 /* The site's own process while its part of the connections is not in use, then the next ones, then whoever can. */
 static unsigned choose_delivery(struct queue *queue, struct queue_site *site, uint32_t connections)
 {
-    uint32_t part = connections * (uint32_t)queue->settings->messages_ahead;
+    uint32_t part = connections * queue_site_ahead(queue, site);
     unsigned best = QUEUE_DELIVERIES_MAX;
     uint32_t least = UINT32_MAX;
     for (unsigned i = 0; i < queue->delivery_count; i++) {

@@ -13,6 +13,11 @@ static bool is_silent(const struct queue *queue, const struct queue_site *site)
     return site->slow && site->good_ms + QUEUE_SLOW_MS <= queue->now_ms;
 }
 
+uint32_t queue_site_ahead(const struct queue *queue, const struct queue_site *site)
+{
+    return site->slow || !site->proven ? 1 : (uint32_t)queue->settings->messages_ahead;
+}
+
 uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site)
 {
     if (site->paused)
@@ -21,9 +26,7 @@ uint32_t queue_site_room(const struct queue *queue, const struct queue_site *sit
         return 1; /* one goes first to see whether somebody is there again */
     if (is_silent(queue, site)) /* one large message may be all that there is to it: some try beside the slow ones */
         return MIN(site->limit, site->slow + SILENT_MORE);
-    if (site->slow || !site->proven)
-        return site->limit; /* it has no use for messages in store, or is not known to have */
-    return site->limit * (uint32_t)queue->settings->messages_ahead;
+    return site->limit * queue_site_ahead(queue, site);
 }
 
 static uint32_t less(uint32_t from, uint32_t what)

@@ -87,6 +87,8 @@ void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from
                      const struct queue_words *words);
 /* Ends a pause that is over, or at once on an operator's word. */
 void queue_site_resume(struct queue *queue, struct queue_site *site);
+/* Leases for each of its connections: to one that is slow, or not known to be quick, a second one would only wait. */
+uint32_t queue_site_ahead(const struct queue *queue, const struct queue_site *site);
 /* Leases that it may have out now. */
 uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site);
 /* May there be another lease for a site of its class? */

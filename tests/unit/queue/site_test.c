@@ -325,6 +325,23 @@ static void test_silent_sites_leave_room_for_others(void **state)
     play_free(play);
 }
 
+/* The two connections to a new site are one in each of two processes: nothing waits behind the first message. */
+static void test_a_new_site_uses_the_connections_of_all(void **state)
+{
+    struct play *play = play_new();
+    play->settings.first_connections = 2;
+    play->settings.messages_ahead = 4;
+    play->queue.delivery_count = 2;
+    play_delivery(play, 0, 100);
+    play_delivery(play, 1, 100);
+    arrive_at(play, "x", 1, 5);
+    assert_int_equal(play->grant_count, 2);
+    assert_int_not_equal(play->grants[0].delivery, play->grants[1].delivery);
+    play_deliver(play, &play->grants[1]);
+    assert_int_equal(play->grant_count, 5); /* it is known to be quick: messages in store for both connections */
+    play_free(play);
+}
+
 /* To a server that has become silent two more are tried beside what it has, then two more, until it has as many as
  * connections: one large message does not hold up the small ones behind it. */
 static void test_a_silent_site_gets_little_more(void **state)
@@ -368,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_questions_are_bounded),
         cmocka_unit_test(test_an_empty_queue_gives_back),
         cmocka_unit_test(test_silent_sites_leave_room_for_others),
+        cmocka_unit_test(test_a_new_site_uses_the_connections_of_all),
         cmocka_unit_test(test_a_silent_site_gets_little_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
