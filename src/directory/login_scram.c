@@ -1,6 +1,7 @@
 /* Logins by SCRAM: nothing slow is done here, so they need no threads. Guessers wait as with passwords. */
 #include "directory/service_priv.h"
 #include "directory/verifiers.h"
+#include <assert.h>
 
 /* OK, or the exchange has ended. */
 static enum status find(struct exchange *exchange, struct verifiers_found *ret)
@@ -8,6 +9,7 @@ static enum status find(struct exchange *exchange, struct verifiers_found *ret)
     struct directory_service *service = exchange->peer->service;
     enum status status;
     struct accounts *accounts = service_accounts(service, &status);
+    assert(accounts || status != STATUS_OK);
     if (accounts && !service->has_salt_secret) {
         service->has_salt_secret = true;
         if (verifiers_secret(buf_cstr(&service->path), service->salt_secret) != STATUS_OK)
