@@ -22,8 +22,9 @@ struct limits_store {
     uint64_t last;   /* number of the last batch */
 };
 
-/* Adds one batch to `ret` and marks what is in it as written; nothing when nothing changed. On a failure (FULL, MEMORY)
- * `ret` and the marks are as before. A caller that could not write what he got calls limits_store_rewrite(). */
+/* Adds one batch to `ret` (with a ceiling of twice LIMITS_STORE_BATCH_MOST it always fits) and marks what is in it as
+ * written; nothing when nothing changed. On a failure (FULL, MEMORY) `ret` and the marks are as before. A caller that
+ * could not write what he got calls limits_store_rewrite(). */
 MUST_CHECK enum status limits_store_changes(struct limits_store *store, struct limits_tree *tree, int64_t now_ms,
                                             int64_t wall_ms, struct buf *ret);
 /* All nodes are to be written whole by the next batches. */

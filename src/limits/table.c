@@ -138,7 +138,7 @@ struct limits_place *limits_place_make(struct limits_tree *tree, enum limits_kin
     return place;
 }
 
-void limits_place_empty(struct limits_tree *tree, struct limits_place *place)
+static void empty(struct limits_tree *tree, struct limits_place *place)
 {
     for (unsigned i = 0; i < place->n; i++) {
         tree->octets -= limits_window_octets(&place->counters[i].window);
@@ -152,7 +152,7 @@ void limits_place_empty(struct limits_tree *tree, struct limits_place *place)
 
 void limits_place_remove(struct limits_tree *tree, struct limits_place *place)
 {
-    limits_place_empty(tree, place);
+    empty(tree, place);
     map_remove(&tree->places, &place->by_name);
     list_remove(&place->all);
     list_remove(&place->to_write);
@@ -202,6 +202,13 @@ void limits_counter_drop(struct limits_tree *tree, struct limits_place *place, u
     place->n--;
     memmove(&place->counters[at], &place->counters[at + 1], (place->n - at) * sizeof *place->counters);
     tree->octets -= sizeof *place->counters + (place->n ? 0 : MALLOC_OCTETS);
+}
+
+void limits_place_forget(struct limits_tree *tree, struct limits_place *place)
+{
+    for (unsigned i = place->n; i--;)
+        if (!limits_counter_is_level(&place->counters[i]))
+            limits_counter_drop(tree, place, i);
 }
 
 struct limits_counter *limits_counter_make(struct limits_tree *tree, struct limits_place *place, unsigned what,

@@ -358,9 +358,7 @@ bool limits_tree_forget(struct limits_tree *tree, enum limits_kind kind, struct 
     struct limits_place *place = limits_place_find(tree, kind, name);
     if (!place || place->n == 0)
         return false;
-    for (unsigned i = place->n; i--;) /* levels are what is there, not what was */
-        if (!limits_counter_is_level(&place->counters[i]))
-            limits_counter_drop(tree, place, i);
+    limits_place_forget(tree, place);
     tree->whole_due += !place->is_whole_due;
     place->is_whole_due = true;
     limits_place_changed(tree, place);

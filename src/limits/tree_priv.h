@@ -56,8 +56,9 @@ struct limits_place *limits_place_find(const struct limits_tree *tree, enum limi
 /* Finds or makes it. NULL: no memory, even after others were looked through for idle ones. */
 struct limits_place *limits_place_make(struct limits_tree *tree, enum limits_kind kind, struct span name, int64_t now_ms);
 void limits_place_remove(struct limits_tree *tree, struct limits_place *place);
-void limits_place_empty(struct limits_tree *tree, struct limits_place *place); /* forgets its counters */
 void limits_place_changed(struct limits_tree *tree, struct limits_place *place);
+/* Its windows are forgotten; its levels are what is there, not what was. */
+void limits_place_forget(struct limits_tree *tree, struct limits_place *place);
 
 /* `guess` is where it is likely to be. NULL: there is none. */
 struct limits_counter *limits_counter_find(const struct limits_place *place, unsigned what, uint32_t per_ms,
