@@ -9,7 +9,7 @@
 #pragma once
 #include "base/buf.h"
 
-#define LIMITS_KNOWN_MOST 20000u /* addresses of a sender; 210 KiB at the worst */
+#define LIMITS_KNOWN_MOST 20000u /* addresses of a sender; 128 KiB at the worst */
 
 struct limits_known_table {
     uint32_t *slots; /* open addressing; 0: free */
@@ -34,6 +34,7 @@ MUST_CHECK enum status limits_known_add(struct limits_known *known, struct span 
 /* The message was refused after all. */
 void limits_known_remove(struct limits_known *known, struct span address);
 
-/* The set as octets (4 for each address and a checksum), and back. DAMAGED: `known` is as before. */
+/* The set as octets (4 for each address and a checksum), and back. FULL: no room in `ret`. DAMAGED, MEMORY: `known` is as
+ * before. */
 MUST_CHECK enum status limits_known_encode(const struct limits_known *known, struct buf *ret);
 MUST_CHECK enum status limits_known_decode(struct limits_known *known, struct span octets);
