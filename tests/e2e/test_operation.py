@@ -21,6 +21,48 @@ def send(house, subject="test", count=1):
             client.sendmail("x@example.org", ["y@example.net"], MESSAGE.format(subject))
 
 
+class Senders:
+    """Clients that send numbered messages until the end and remember which were accepted. They go no further ahead of
+    the sink than `ahead`: what is left to wait for at the end does not depend on how fast they were."""
+
+    def __init__(self, house, sink, clients, ahead=200):
+        self.house, self.sink, self.ahead = house, sink, ahead
+        self.accepted, self.unanswered, self.stop = [], [], threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(number,)) for number in range(clients)]
+
+    def work(self, number):
+        count = 0
+        while not self.stop.is_set():
+            if len(self.accepted) - self.sink.count() > self.ahead:
+                self.stop.wait(0.02)
+                continue
+            count += 1
+            self.send_one(f"<{number}.{count}>")
+
+    def send_one(self, subject, recipient="y@example.net"):
+        """Whether it was accepted."""
+        try:
+            with smtplib.SMTP("127.0.0.1", self.house.ports["relay"], timeout=30) as client:
+                client.sendmail("x@example.org", [recipient], MESSAGE.format(subject))
+                self.accepted.append(subject)
+            return True
+        except TimeoutError as fault:
+            self.unanswered.append(fault)
+        except (OSError, smtplib.SMTPException):
+            pass # it died under the client, or the queue did
+        return subject in self.accepted
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
 def test_reload_under_load_refuses_nobody(house, sink):
     stop, sent, faults = threading.Event(), [0], []
 
@@ -106,31 +148,21 @@ def test_port_in_use_is_said(tmp_path):
 @pytest.mark.parametrize("role", ["smtpd", "queue", "delivery", "directory"])
 def test_a_process_dies_and_the_house_goes_on(house, sink, role):
     """kill -9 of one kind of process while mail flows: what got a 250 arrives."""
-    accepted, stop = [0], threading.Event()
-
-    def client():
-        while not stop.is_set():
-            with contextlib.suppress(OSError, smtplib.SMTPException):
-                send(house)
-                accepted[0] += 1
-
-    clients = [threading.Thread(target=client) for _ in range(3)]
-    for thread in clients:
-        thread.start()
-    wait_for("some mail", lambda: accepted[0] > 20)
-    for _ in range(3):
-        pids = house.pids(role)
-        assert pids
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        wait_for("new processes", lambda: (now := house.pids(role)) and len(now) == len(pids) and not set(now) & set(pids))
-        before = accepted[0]
-        wait_for("more mail", lambda: accepted[0] > before + 10, 60)
-    stop.set()
-    for thread in clients:
-        thread.join()
-    wait_for("all of it", lambda: len(sink.messages()) >= accepted[0], 60)
+    with Senders(house, sink, 3) as senders:
+        wait_for("some mail", lambda: len(senders.accepted) > 20)
+        for _ in range(3):
+            pids = wait_for("its processes", lambda: house.pids(role)) # one that has just been forked has not its name yet
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            wait_for("new processes", lambda: (now := house.pids(role)) and len(now) == len(pids) and not set(now) & set(pids))
+            before = len(senders.accepted)
+            wait_for("more mail", lambda: len(senders.accepted) > before + 10, 60)
+    wait_for("all of it", lambda: set(senders.accepted) <= set(subjects(sink)), 60)
     house.wait_empty(60)
+
+
+def subjects(sink):
+    return [message.split(b"Subject: ")[1].split(b"\r\n")[0].decode() for message in sink.messages()]
 
 
 def test_a_queue_that_dies_sends_nothing_twice(tmp_path):
@@ -138,70 +170,52 @@ def test_a_queue_that_dies_sends_nothing_twice(tmp_path):
     sink = Sink(tmp_path, "--delay", "end=6000:slow@*", "--delay", "end=150")
     house = House(tmp_path / "house", accounts=())
     house.route_all_to(sink.port)
-    accepted, stop = [], threading.Event()
-
-    def client(number):
-        count = 0
-        while not stop.is_set():
-            with contextlib.suppress(OSError, smtplib.SMTPException):
-                count += 1
-                send(house, f"<{number}.{count}>")
-                accepted.append(f"<{number}.{count}>")
-
+    ahead = 40
     with house:
-        clients = [threading.Thread(target=client, args=(number,)) for number in range(2)]
-        for thread in clients:
-            thread.start()
-        for round_ in range(3):
-            # One that outlasts the restart, however long that takes here; what arrives after it left after it.
-            with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=30) as slow:
-                slow.sendmail("x@example.org", ["slow@example.net"], MESSAGE.format(f"<slow.{round_}>"))
-            accepted.append(f"<slow.{round_}>")
-            before = len(sink.messages())
-            wait_for("mail on its way", lambda: len(sink.messages()) > before + 15, 60)
-            (pid,) = house.pids("queue")
-            os.kill(pid, signal.SIGKILL)
-            wait_for("a new queue", lambda: (now := house.pids("queue")) and now != [pid])
-        stop.set()
-        for thread in clients:
-            thread.join()
-        wait_for("all of it", lambda: len(sink.messages()) >= len(accepted), 60)
+        with Senders(house, sink, 2, ahead) as senders:
+            for round_ in range(3):
+                # One that outlasts the restart, however long that takes here. What came before it has left before it.
+                wait_for("a slow one", lambda: senders.send_one(f"<slow.{round_}.{len(senders.accepted)}>", "slow@example.net"))
+                before = sink.count()
+                wait_for("mail on its way", lambda: sink.count() > before + ahead + 15, 60)
+                (pid,) = house.pids("queue")
+                os.kill(pid, signal.SIGKILL)
+                wait_for("a new queue", lambda: (now := house.pids("queue")) and now != [pid])
+        wait_for("all of it", lambda: set(senders.accepted) <= set(subjects(sink)), 60)
         house.wait_empty(60)
         assert house.events("lease-kept") and not house.events("leases-untold")
     sink.stop()
-    arrived = [message.split(b"Subject: ")[1].split(b"\r\n")[0].decode() for message in sink.messages()]
-    assert set(accepted) <= set(arrived)
+    assert not senders.unanswered
+    arrived = subjects(sink)
+    assert set(senders.accepted) <= set(arrived)
     assert sorted(arrived) == sorted(set(arrived))
+
+
+def test_a_slow_first_message_holds_nobody_up(tmp_path):
+    """A site that nothing is known of gets its second connection although there are two processes that deliver."""
+    sink = Sink(tmp_path, "--delay", "end=600000:slow@*")
+    house = House(tmp_path / "house", {"delivery": {"processes": 2}, "drain": "1s"}, accounts=())
+    house.route_all_to(sink.port)
+    with house:
+        with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=30) as client:
+            client.sendmail("x@example.org", ["slow@example.net"], MESSAGE.format("<slow>"))
+        send(house, count=20)
+        sink.wait_messages(20)
+    sink.stop()
 
 
 def test_clients_are_answered_while_the_queue_dies_again_and_again(house, sink):
     """A queue that dies before it has handed out a segment leaves nobody waiting for one."""
-    stop, unanswered = threading.Event(), []
-
-    def client():
-        while not stop.is_set():
-            try:
-                send(house)
-            except TimeoutError as fault:
-                unanswered.append(fault)
-            except (OSError, smtplib.SMTPException):
-                continue
-
-    clients = [threading.Thread(target=client) for _ in range(3)]
-    for thread in clients:
-        thread.start()
-    wait_for("some mail", lambda: len(sink.messages()) > 10)
-    for round_ in range(6):
-        (pid,) = wait_for("a queue", lambda: house.pids("queue")) # one that has just been forked has not its name yet
-        before = len(house.events("recovered"))
-        os.kill(pid, signal.SIGKILL)
-        house.wait_event("child-started", round_ + 2, child="queue")
-        if round_ % 2:
-            house.wait_event("recovered", before + 1)
-    stop.set()
-    for thread in clients:
-        thread.join()
-    assert not unanswered
+    with Senders(house, sink, 3) as senders:
+        wait_for("some mail", lambda: sink.count() > 10)
+        for round_ in range(6):
+            (pid,) = wait_for("a queue", lambda: house.pids("queue"))
+            before = len(house.events("recovered"))
+            os.kill(pid, signal.SIGKILL)
+            house.wait_event("child-started", round_ + 2, child="queue")
+            if round_ % 2:
+                house.wait_event("recovered", before + 1)
+    assert not senders.unanswered
     house.wait_empty(60)
 
 

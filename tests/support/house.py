@@ -124,6 +124,10 @@ class Sink(Process):
         """What arrived, each as bytes, oldest first."""
         return [path.read_bytes() for path in sorted(self.folder.glob("*.eml"))]
 
+    def count(self):
+        """How many arrived, without reading them."""
+        return sum(name.endswith(".eml") for name in os.listdir(self.folder))
+
     def wait_messages(self, count, deadline_s=None):
         return wait_for(f"{count} messages in the sink", lambda: (m := self.messages()) and len(m) >= count and m, deadline_s)
 
