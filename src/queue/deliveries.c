@@ -240,6 +240,8 @@ static enum status take_held(struct delivery *delivery, struct span body)
     struct lease_held *held = &role->held;
     if (!lease_held_get(body, held))
         return STATUS_SYNTAX;
+    if (!delivery->is_old || delivery->told) /* it could speak of any message there is */
+        return STATUS_DENIED;
     log_info(role_log(role), "lease-kept", LOG_ID(held->id), LOG_INT("recipients", held->recipient_count),
              LOG_INT("delivery", delivery->number));
     enum status status = queue_held(&role->queue, role_now(role), delivery->number, held);
@@ -328,7 +330,8 @@ void deliveries_peer(struct queue_role *role, const struct supervisor_peer *peer
         close(fd);
         return;
     }
-    *delivery = (struct delivery){ .role = role, .fd = fd, .number = peer->number, .pid = (pid_t)peer->pid };
+    *delivery = (struct delivery){ .role = role, .fd = fd, .number = peer->number, .pid = (pid_t)peer->pid,
+                                   .is_old = !role->started };
     list_add_last(&role->deliveries, &delivery->link);
     if (role->started)
         delivery_begin(delivery);

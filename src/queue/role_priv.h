@@ -38,7 +38,8 @@ struct delivery {
     uint32_t number;
     pid_t pid;                       /* whose it is: no operator's */
     uint32_t unsettled;              /* outcomes that the journal got and that were not confirmed */
-    bool told;                       /* what it has from before our start */
+    bool is_old;                     /* it was there before our start, and may have leases of the queue before us */
+    bool told;                       /* which */
 };
 
 /* A big body that delivery processes have open. */
@@ -125,8 +126,6 @@ MUST_CHECK enum status role_arrived(struct queue_role *role, const struct queue_
 void writers_close(struct queue_role *role);
 
 /* -- orphans.c -- */
-/* A body file that several messages name is that one's whose record says what is in it; the others go. MEMORY. */
-MUST_CHECK enum status bodies_settle(struct queue_role *role);
 /* A body file that several messages name is that one's whose record says what is in it; the others go. MEMORY. */
 MUST_CHECK enum status bodies_settle(struct queue_role *role);
 MUST_CHECK enum status orphans_find(struct queue_role *role);

@@ -47,6 +47,17 @@ void child_done(struct child *child)
     child->channel = NULL;
 }
 
+/* It goes to somebody's terminal, and may be an intruder's. */
+static void tell_failed(struct child *child, struct span why)
+{
+    AUTO(buf_done) struct buf text = BUF_EMPTY(4096);
+    buf_add(&text, why);
+    for (size_t i = 0; i < text.n; i++)
+        if (((unsigned char)text.p[i] < ' ' && text.p[i] != '\n') || text.p[i] == 0x7f)
+            text.p[i] = '?';
+    supervisor_child_failed(child, buf_span(&text));
+}
+
 static void on_message(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct child *child = arg;
@@ -54,7 +65,7 @@ static void on_message(void *arg, struct channel *channel, struct channel_messag
     if (message->kind == SUPERVISOR_READY)
         supervisor_child_ready(child);
     else if (message->kind == SUPERVISOR_FAILED && supervisor_failed_get(message->body, &failed))
-        supervisor_child_failed(child, failed.text);
+        tell_failed(child, failed.text);
     /* DRAINED: its end follows, and that is what counts */
 }
 

@@ -120,7 +120,7 @@ static bool close_lock(struct process *process)
 
 static void start(struct process *process)
 {
-    if (!process->has_settings || !close_lock(process))
+    if (!close_lock(process))
         return;
 #ifdef GONIEC_PROBE
     if (process->locked && probe_run)
@@ -130,9 +130,35 @@ static void start(struct process *process)
     process->orders->start(process->arg);
 }
 
+/* What may not come now; a role need not think of it. */
+static bool is_out_of_order(const struct process *process, uint16_t kind)
+{
+    switch (kind) {
+    case SUPERVISOR_LISTENER:
+    case SUPERVISOR_PEER: return !process->has_settings;
+    case SUPERVISOR_START: return !process->has_settings || process->started;
+    case SUPERVISOR_RELOAD: return !process->started;
+    default: return false;
+    }
+}
+
+static void drain(struct process *process)
+{
+    bool again = process->draining;
+    process->draining = true;
+    if (!process->started)
+        process_drained(process);
+    else if (!again)
+        process->orders->drain(process->arg);
+}
+
 static void on_order(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct process *process = arg;
+    if (is_out_of_order(process, message->kind)) {
+        log_warning(&process->log, "order-refused", LOG_INT("kind", message->kind), LOG_BOOL("started", process->started));
+        return;
+    }
     switch (message->kind) {
     case SUPERVISOR_SETTINGS:
         take_settings(process, message->body);
@@ -157,13 +183,10 @@ static void on_order(void *arg, struct channel *channel, struct channel_message 
         start(process);
         break;
     case SUPERVISOR_RELOAD:
-        if (process->has_settings)
-            process->orders->reload(process->arg);
+        process->orders->reload(process->arg);
         break;
     case SUPERVISOR_DRAIN:
-        if (!process->draining)
-            process->orders->drain(process->arg);
-        process->draining = true;
+        drain(process);
         break;
     default:
         log_warning(&process->log, "unknown-order", LOG_INT("kind", message->kind));

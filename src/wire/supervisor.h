@@ -3,7 +3,8 @@
  * Order after the start: SETTINGS, LOG, LISTENER..., PEER..., START. The process opens its doors, answers READY.
  * A reload: SETTINGS, LISTENER..., RELOAD: the listeners sent since are the whole new set (descriptors of addresses
  * that stay are those of the same socket, so nothing that waits in them is lost). A peer that died is replaced by a
- * new PEER with the same role and number. TICKETS may come at any time, first before START.
+ * new PEER with the same role and number. TICKETS may come at any time, first before START. What comes out of this order
+ * (a second START, RELOAD before START, LISTENER or PEER before SETTINGS) is refused by wire/process.c with a line in the log.
  */
 #pragma once
 #include "wire/channel.h"

@@ -23,6 +23,7 @@ static struct inside {
     unsigned ready, failed;
     char why[512];           /* what failed */
     void (*drive)(void);
+    void (*before_start)(void); /* NULL: nothing is done between the settings and START */
 } inside;
 
 int64_t __wrap_time_mono_us(void);
@@ -108,6 +109,8 @@ static bool inside_start(int fd, struct span more)
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     channel_send_fds(inside.supervisor, SUPERVISOR_LOG, SPAN_NONE, &null, 1);
     close(null);
+    if (inside.before_start)
+        inside.before_start();
     channel_send(inside.supervisor, SUPERVISOR_START, SPAN_NONE);
     inside_turns(4);
     return inside.ready == 1 && !inside.failed;

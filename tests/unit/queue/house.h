@@ -112,7 +112,7 @@ static UNUSED void settings_send(struct house *house, const char *folder)
 }
 
 /* `log_fd`: where it writes its events to; -1: nowhere. */
-static UNUSED void house_begin_told(struct house *house, const char *folder, int log_fd)
+static UNUSED void house_prepare(struct house *house, const char *folder, int log_fd)
 {
     int fd;
     *house = (struct house){ 0 };
@@ -122,8 +122,18 @@ static UNUSED void house_begin_told(struct house *house, const char *folder, int
     settings_send(house, folder);
     if (log_fd >= 0)
         channel_send_fds(house->supervisor, SUPERVISOR_LOG, SPAN_NONE, &log_fd, 1);
+}
+
+static UNUSED void house_start(struct house *house)
+{
     channel_send(house->supervisor, SUPERVISOR_START, SPAN_NONE);
     wait_for(house, &house->ready, 1);
+}
+
+static UNUSED void house_begin_told(struct house *house, const char *folder, int log_fd)
+{
+    house_prepare(house, folder, log_fd);
+    house_start(house);
 }
 
 static UNUSED void house_begin(struct house *house, const char *folder) { house_begin_told(house, folder, -1); }
