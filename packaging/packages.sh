@@ -10,7 +10,7 @@ build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-
   libseccomp-dev"
 count="strace valgrind"
 test="libcmocka-dev mandoc python3-pytest python3-pytest-timeout
-  python3-pytest-xdist curl swaks libnet-ssleay-perl libmailtools-perl
+  python3-pytest-xdist curl swaks gsasl libnet-ssleay-perl libmailtools-perl
   libauthen-sasl-perl libio-socket-ssl-perl msmtp nsd ca-certificates openssl git git-email nodejs
   node-nodemailer systemd $count"
 servers="postfix dovecot-core dovecot-lmtpd"

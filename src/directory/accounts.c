@@ -23,8 +23,8 @@ static const char *const texts[ST_COUNT] = {
     [ST_SET_ENABLED] = "UPDATE accounts SET enabled = ?2, changed = ?3 WHERE login = ?1",
     [ST_REMOVE] = "DELETE FROM accounts WHERE login = ?1",
     [ST_ALIAS_ADD] = "INSERT INTO aliases (address, account) VALUES (?2, (SELECT id FROM accounts WHERE login = ?1))",
-    /* Of a slice: the last one, or NULL; and whether anybody is without a verifier. */
-    [ST_NO_VERIFIER] = "SELECT max(id), max(enabled AND instr(password, 'SCRAM-SHA-256') = 0) FROM"
+    /* Of a slice: the last one, how many there were, and whether anybody is without a verifier. */
+    [ST_NO_VERIFIER] = "SELECT max(id), count(*), max(enabled AND instr(password, 'SCRAM-SHA-256') = 0) FROM"
                        " (SELECT id, enabled, password FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2)",
     [ST_GENERATION] = "PRAGMA data_version",
     [ST_ALIAS_REMOVE] = "DELETE FROM aliases WHERE address = ?2 AND"

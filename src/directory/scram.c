@@ -114,6 +114,8 @@ static enum scram_result take_header(struct scram *scram, struct span *message, 
     struct span whole = *message, flag, behalf;
     if (!span_cut(message, ',', &flag) || !span_cut(message, ',', &behalf))
         return SCRAM_BROKEN;
+    if (span_eq(behalf, SPAN("a="))) /* against the grammar; clients with an empty setting say it */
+        behalf = SPAN_NONE;
     if (behalf.n && (!span_starts(behalf, SPAN("a=")) || !add_name(span_from(behalf, 2), ret_behalf)))
         return SCRAM_BROKEN;
     if (buf_add(&scram->gs2, span_head(whole, whole.n - message->n)) != STATUS_OK)

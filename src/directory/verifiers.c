@@ -50,8 +50,8 @@ enum status verifiers_missing(struct accounts *accounts, int64_t *from, unsigned
     sqlite3_bind_int64(statement, 2, most);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        *from = sqlite3_column_int64(statement, 0);
-        *ret_found = sqlite3_column_int64(statement, 1) != 0;
+        *from = sqlite3_column_int64(statement, 1) < most ? 0 : sqlite3_column_int64(statement, 0);
+        *ret_found = sqlite3_column_int64(statement, 2) != 0;
     }
     sqlite3_reset(statement);
     return code == SQLITE_ROW ? STATUS_OK : accounts_fail(accounts, code, "looking for verifiers");

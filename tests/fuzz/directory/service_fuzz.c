@@ -1,10 +1,12 @@
 /* A hostile smtpd: any questions in any order. Frames in the sample: kind (1 octet), length (2, little-endian), body.
  *
- * Passwords are stored in a form that no password fits and that costs nothing, so whoever gets in has found a hole. So has
+ * Passwords are stored in a form that no password fits and that costs nothing, and SCRAM's keys are of chance, so whoever gets in
+ * has found a hole. So has
  * who gets a signature of what is no TLS handshake: every question for one names a key that exists.
  */
 #include "directory/accounts.h"
 #include "directory/keys.h"
+#include "directory/scram.h"
 #include "directory/service.h"
 #include <stdlib.h>
 #include <stdio.h>
@@ -57,7 +59,7 @@ static void tidy(void)
     accounts_close(accounts);
     loop_free(loop);
     char name[64];
-    static const char *const ends[] = { "", "-wal", "-shm" };
+    static const char *const ends[] = { "", "-wal", "-shm", "-salts" };
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         snprintf(name, sizeof name, "%s%s", path, ends[i]);
         unlink(name);
@@ -70,13 +72,21 @@ static void begin(void)
     require(fd >= 0 && secret_init() == STATUS_OK);
     close(fd);
     require(accounts_open_to_change(path, -1, -1, &accounts) == STATUS_OK);
-    require(accounts_add(accounts, SPAN("anna@example.org"), SPAN("x"), SPAN(""), 0) == STATUS_OK);
+    struct scram_verifier verifier;
+    static const unsigned char secret[SCRAM_HASH];
+    struct buf stored = BUF_EMPTY(SECRET_STORED_MAX);
+    scram_verifier_fake(secret, SPAN("anna@example.org"), SCRAM_ITERATIONS_LEAST, SCRAM_SALT, &verifier);
+    buf_add_str(&stored, "x\n");
+    require(scram_verifier_print(&verifier, &stored) == STATUS_OK);
+    require(accounts_add(accounts, SPAN("anna@example.org"), buf_span(&stored), SPAN(""), 0) == STATUS_OK);
+    buf_done(&stored);
     require(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example")) == STATUS_OK);
     loop = loop_new();
     log_init(&log_nowhere, -1, "directory", LOG_ERROR);
     struct directory_limits limits = { .threads = 1, .waiting = 8, .remember_ms = 1000, .signers = 1 };
     service = directory_service_new(loop, &log_nowhere, path, &limits);
     require(loop && service);
+    directory_service_scram(service, DIRECTORY_SCRAM_YES, SCRAM_ITERATIONS_LEAST);
     hold_key();
     atexit(tidy);
 }
@@ -90,7 +100,7 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     struct tell_signature signature;
     switch (kind) {
     case TELL_AUTH: require(tell_auth_get(body, &auth) && auth.result != AUTH_OK && span_is_ascii(auth.text)); break;
-    case TELL_CHALLENGE: require(tell_challenge_get(body, &challenge)); break;
+    case TELL_CHALLENGE: require(tell_challenge_get(body, &challenge) && !span_starts(challenge.challenge, SPAN("v="))); break;
     case TELL_VERDICT:
         require(tell_verdict_get(body, &verdict) && span_is_ascii(verdict.text));
         require(span_find(verdict.text, '\n') == verdict.text.n && span_find(verdict.text, '\r') == verdict.text.n);

@@ -207,6 +207,7 @@ static void test_first_messages(void **state)
     } rows[] = {
         { "SCRAM-SHA-256", "n,,n=user,r=abc", SASL_LOGIN },
         { "SCRAM-SHA-256", "n,a=user,n=user,r=abc", SASL_LOGIN },
+        { "SCRAM-SHA-256", "n,a=,n=user,r=abc", SASL_LOGIN },
         { "SCRAM-SHA-256", "n,a=root,n=user,r=abc", SASL_DENIED },
         { "SCRAM-SHA-256", "n,,n=user,r=abc,x=extension", SASL_LOGIN },
         { "SCRAM-SHA-256", "n,,m=must,n=user,r=abc", SASL_BROKEN },

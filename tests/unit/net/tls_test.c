@@ -77,6 +77,34 @@ static void verifies_and_carries(void **state)
     assert_int_equal(a.end, STATUS_CLOSED);
 }
 
+/* Both ends have the same octets, and no other connection has them, also where the session is resumed. */
+static void binds_logins(void **state)
+{
+    struct tls_bindings first = { 0 }, mine, peers;
+    struct tls_server *server = make_server(false);
+    struct tls_client *client = make_client(true);
+    assert_false(stream_tls_can_bind(a.stream));
+    stream_tls_bindings(a.stream, &mine);
+    assert_true(mine.exporter_n == 0 && mine.unique_n == 0 && mine.end_point_n == 0);
+    for (unsigned i = 0; i < 3; i++) {
+        handshake(client, server, (struct tls_wish){ .name = "mail.example", .required = true, .session = SPAN("mail.example:25") });
+        turns(5);
+        assert_true(stream_tls_can_bind(a.stream) && stream_tls_can_bind(b.stream));
+        stream_tls_bindings(a.stream, &mine);
+        stream_tls_bindings(b.stream, &peers);
+        assert_true(mine.exporter_n == 32 && mine.unique_n == 0 && mine.end_point_n == 32); /* signed with SHA-256 */
+        assert_memory_equal(mine.exporter, peers.exporter, 32);
+        assert_memory_equal(mine.end_point, peers.end_point, 32);
+        assert_memory_not_equal(mine.exporter, first.exporter, 32);
+        if (i > 0)
+            assert_memory_equal(mine.end_point, first.end_point, 32);
+        first = mine;
+        again();
+    }
+    tls_server_unref(server);
+    tls_client_unref(client);
+}
+
 static void opportunistic_only_records(void **state)
 {
     struct tls_server *server = make_server(false);
@@ -238,7 +266,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(verifies_and_carries), TEST(opportunistic_only_records), TEST(wrong_names_are_found_out),
+        TEST(verifies_and_carries), TEST(binds_logins), TEST(opportunistic_only_records), TEST(wrong_names_are_found_out),
         TEST(resumes_across_processes), TEST(tickets_for_those_who_use_them),
         TEST(clear_text_behind_starttls_is_an_error),
         TEST(takes_over_input_that_is_tls_already), TEST(strangers_are_sent_away), TEST(pairs_are_checked),

@@ -157,6 +157,13 @@ static const struct row rows[] = {
     ROW("login in steps", SMTP_OFFER_AUTH, "EHLO c\r\nAUTH LOGIN\r\nYXNr\r\nZ29vZA==\r\n",
         GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN\r\n" EHLO_END "[AUTH LOGIN ]334 bW9yZT8=\r\n[AUTH ask]334 bW9yZT8=\r\n"
         "[AUTH good]235 2.7.0 Logged in\r\n"),
+    ROW("a login that can be bound", SMTP_OFFER_AUTH | SMTP_OFFER_PLUS, "EHLO c\r\nAUTH X-PLUS Z29vZA==\r\n",
+        GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN X-PLUS\r\n" EHLO_END "[AUTH X-PLUS good]235 2.7.0 Logged in\r\n"),
+    ROW("a login that cannot be bound", SMTP_OFFER_AUTH, "EHLO c\r\nAUTH X-PLUS Z29vZA==\r\n",
+        GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN\r\n" EHLO_END "504 5.5.4 This way to log in is not offered\r\n"),
+    ROW("an empty answer", SMTP_OFFER_AUTH, "EHLO c\r\nAUTH LOGIN\r\n\r\nZ29vZA==\r\n",
+        GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN\r\n" EHLO_END "[AUTH LOGIN ]334 bW9yZT8=\r\n[AUTH ]535 5.7.8 Wrong login or password\r\n"
+        "500 5.5.2 This command is not known here\r\n"),
     ROW("login fails", SMTP_OFFER_AUTH, "EHLO c\r\nAUTH PLAIN =\r\nAUTH PLAIN\r\n*\r\nAUTH PLAIN ???\r\nAUTH PLAIN\r\n???\r\nAUTH X\r\n",
         GREETING EHLO_REPLY "250-AUTH PLAIN LOGIN\r\n" EHLO_END "[AUTH PLAIN ]535 5.7.8 Wrong login or password\r\n"
         "[AUTH PLAIN ]334 bW9yZT8=\r\n501 5.7.0 Login cancelled\r\n[CANCEL]501 5.5.2 This is not base64\r\n"
@@ -165,7 +172,7 @@ static const struct row rows[] = {
 };
 
 static const struct smtp_server_settings usual = {
-    .hostname = { "mx.example", 10 }, .mechanisms = { "PLAIN LOGIN", 11 }, .max_octets = 1000, .max_recipients = 3,
+    .hostname = { "mx.example", 10 }, .mechanisms = { "PLAIN LOGIN X-PLUS", 18 }, .max_octets = 1000, .max_recipients = 3,
     .max_errors = 5, .max_idle_commands = 10, .free_order = true,
 };
 
