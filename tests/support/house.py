@@ -245,7 +245,8 @@ class House:
             with contextlib.suppress(Exception):
                 self.kill()
             print((self.folder / "serve.out").read_text(errors="replace")[-4000:])
-            print("\n".join(self.log_file.read_text(errors="replace").splitlines()[-60:]) if self.log_file.exists() else "")
+            lines = self.log_file.read_text(errors="replace").splitlines() if self.log_file.exists() else []
+            print("\n".join(line[:400] for line in lines[-25:]))
 
     # -- what it says --
 
