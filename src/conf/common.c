@@ -58,6 +58,18 @@ static const struct conf_directive log_rows[] = {
 static const struct conf_section log_section = { log_rows, sizeof(struct conf_log), NULL };
 #undef AT
 
+#define AT(member) CONF_AT(struct conf_users, member)
+static const struct conf_directive users_rows[] = {
+    { "smtpd", CONF_TEXT, AT(smtpd), NULL, NULL, "32",
+      "Who receives mail. Unset: the setting user with -smtpd behind it (goniec-smtpd), where there is such a user." },
+    { "delivery", CONF_TEXT, AT(delivery), NULL, NULL, "32",
+      "Who sends mail. Unset: the setting user with -delivery behind it, where there is such a user. Sockets of this machine "
+      "that routes name must be open to it." },
+    { 0 }
+};
+static const struct conf_section users_section = { users_rows, sizeof(struct conf_users), NULL };
+#undef AT
+
 #define AT(member) CONF_AT(struct conf_spool, member)
 static const struct conf_directive spool_rows[] = {
     { "segment", CONF_SIZE, AT(segment_octets), "64MiB", "1MiB", "1GiB",
@@ -83,6 +95,9 @@ static const struct conf_directive common_rows[] = {
       "Folder for the control sockets." },
     { "user", CONF_TEXT, AT(user), "goniec", NULL, "32",
       "System user that everything but the supervisor becomes when started as root. Empty: nobody else." },
+    { "users", CONF_SECTION, AT(users), NULL, NULL, NULL,
+      "Other users for the processes that speak with strangers, who can read neither the spool nor the accounts then; only when "
+      "started as root. They need no group, no folder and no file. Changes at a restart.", .section = &users_section },
     { "locks", CONF_BOOL, AT(locks), "yes", NULL, NULL,
       "Every process locks itself before it reads the first octet from outside: the kernel then refuses it everything but "
       "its duty (docs/security.md). no: only for a kernel without seccomp, or under a debugger. Changes at a restart." },

@@ -47,11 +47,15 @@ struct conf_spool {
     int64_t reserve_octets;  /* disk space kept free: below it, new mail gets 452 */
 };
 
+/* Whom the processes that speak with strangers become; empty: "USER-smtpd" and so on where there is one, else `user`. */
+struct conf_users { struct span smtpd, delivery; };
+
 struct conf_common {
     struct span hostname;  /* unset: the blob CONF_HOSTNAME of the supervisor's SETTINGS */
     struct span state_dir;
     struct span run_dir;
     struct span user;      /* empty: nobody else */
+    struct conf_users users;
     bool locks;            /* the kernel holds every process to its duty (lock/lock.h) */
     struct conf_log log;
     struct conf_list listen; /* of struct conf_listen */

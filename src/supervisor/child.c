@@ -80,12 +80,13 @@ static void on_closed(void *arg, struct channel *channel, enum status why)
 
 /* --- in the new process, between fork and exec: nothing but system calls --- */
 
-static void become_user(const struct plan *plan)
+static void become_user(const struct plan *plan, enum role role)
 {
+    const struct plan_user *user = &plan->users[role];
     if (!plan->change_user)
         return;
-    if (setgroups(1, &plan->gid) != 0 || setresgid(plan->gid, plan->gid, plan->gid) != 0 ||
-        setresuid(plan->uid, plan->uid, plan->uid) != 0)
+    if (setgroups(1, &user->gid) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
+        setresuid(user->uid, user->uid, user->uid) != 0)
         _exit(126);
 }
 
@@ -110,7 +111,7 @@ NORETURN static void run_role(const struct child *child, int fd, pid_t parent)
     dup2(null, STDIN_FILENO);
     if (null > SUPERVISOR_FD)
         close(null);
-    become_user(child->supervisor->plan);
+    become_user(child->supervisor->plan, child->role);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* ports below 1024 are our business */
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphan may hold the spool when a new supervisor comes */

@@ -86,6 +86,22 @@ static void add_memory(struct plan *plan, struct conf_faults *faults)
         conf_faults_add(faults, 0, 0, "out of memory");
 }
 
+static void find_role_user(struct plan *plan, enum role role, const struct span *name, struct conf_faults *faults)
+{
+    AUTO(buf_done) struct buf usual = BUF_EMPTY(256);
+    buf_printf(&usual, "%s-%s", plan->settings->common.user.p, role_name(role));
+    const struct passwd *user = getpwnam(name->n ? name->p : buf_cstr(&usual));
+    if (user && user->pw_uid == 0)
+        conf_fault_at(plan->conf, name, faults, "users.%s: %s is root, whom no process may become", role_name(role), user->pw_name);
+    else if (user)
+        plan->users[role] = (struct plan_user){ user->pw_uid, user->pw_gid };
+    else if (name->n)
+        conf_fault_at(plan->conf, name, faults, "users.%s: there is no system user \"%s\"; make one (adduser --system --group %s), "
+                      "or leave it out", role_name(role), name->p, name->p);
+    else
+        plan->users_shared = true;
+}
+
 /* The user that the children become; only root can and has to. */
 static void find_user(struct plan *plan, struct conf_faults *faults)
 {
@@ -101,6 +117,10 @@ static void find_user(struct plan *plan, struct conf_faults *faults)
     plan->change_user = true;
     plan->uid = user->pw_uid;
     plan->gid = user->pw_gid;
+    for (unsigned role = 0; role < ROLE_COUNT; role++)
+        plan->users[role] = (struct plan_user){ plan->uid, plan->gid };
+    find_role_user(plan, ROLE_SMTPD, &plan->settings->common.users.smtpd, faults);
+    find_role_user(plan, ROLE_DELIVERY, &plan->settings->common.users.delivery, faults);
 }
 
 /* The file's certificates, or its content for those who get keys, as a blob, once per file. */
@@ -347,6 +367,8 @@ void plan_compare(const struct plan *now, const struct plan *then, struct conf_f
         { "state-dir", &a->state_dir, &b->state_dir },
         { "run-dir", &a->run_dir, &b->run_dir },
         { "user", &a->user, &b->user },
+        { "users.smtpd", &a->users.smtpd, &b->users.smtpd },
+        { "users.delivery", &a->users.delivery, &b->users.delivery },
     };
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         if (!span_eq(*fixed[i].old, *fixed[i].new))

@@ -11,6 +11,11 @@
 
 #define PLAN_PEM_MAX (1u << 20) /* octets of a certificate or key file */
 
+struct plan_user {
+    uid_t uid;
+    gid_t gid;
+};
+
 struct plan {
     struct conf *conf;
     const struct root_settings *settings; /* inside `conf` */
@@ -21,6 +26,8 @@ struct plan {
     bool change_user;                     /* started as root: children become: */
     uid_t uid;
     gid_t gid;
+    struct plan_user users[ROLE_COUNT];   /* the same for each role; some are others than that */
+    bool users_shared;                    /* there were no others for those who speak with strangers */
 };
 
 /* NULL: `faults` says why. Nothing is created or changed. */

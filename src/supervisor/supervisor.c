@@ -239,6 +239,15 @@ static bool close_lock(struct supervisor *supervisor, struct conf_faults *faults
     return false;
 }
 
+static void tell_users(struct supervisor *supervisor)
+{
+    const struct plan *plan = supervisor->plan;
+    if (plan->change_user && plan->users_shared)
+        log_info(&supervisor->log, "users-shared", LOG_SPAN("user", plan->settings->common.user),
+                 LOG_STR("what", "those who speak with strangers have no user of their own (goniec-smtpd, goniec-delivery, or the "
+                                 "settings users.smtpd and users.delivery); the other locks hold all the same"));
+}
+
 static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
 {
     bool made = false;
@@ -258,6 +267,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
         return false;
     windows_begin(supervisor);
     limits_tell(supervisor, supervisor->plan);
+    tell_users(supervisor);
     if (settings->common.tls.certificates.n == 0)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
                     LOG_STR("why", "no certificate is configured (tls.certificates); clients will warn or refuse"));

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -180,26 +181,100 @@ def test_a_stop_cuts_off_who_takes_too_long(house):
     client.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_processes_become_the_user(tmp_path_factory):
-    user = pwd.getpwnam("nobody")
-    folder = tmp_path_factory.mktemp("user")
-    for place in (folder, *folder.parents):  # the user has to reach its folders
+def reachable(folder):
+    """The users have to reach what lies in it."""
+    for place in (folder, *folder.parents):
         if place.stat().st_uid == 0 and not place.stat().st_mode & 0o001:
             os.chmod(place, 0o755)
-    with House(folder / "house", {"user": "nobody"}) as house:
+    return folder
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.split(":", 1) for line in file)
+
+
+def check_user(pid, name):
+    user, status = pwd.getpwnam(name), status_of(pid)
+    assert set(status["Uid"].split()) == {str(user.pw_uid)}
+    assert set(status["Gid"].split()) == {str(user.pw_gid)}
+    assert status["Groups"].split() in ([str(user.pw_gid)], [])
+    assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"].strip() == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_processes_become_the_user(tmp_path_factory):
+    with House(reachable(tmp_path_factory.mktemp("user")) / "house", {"user": "nobody"}) as house:
+        assert house.events("users-shared")  # there is no nobody-smtpd
         for role in ("smtpd", "queue", "delivery", "directory"):
             for pid in house.pids(role):
-                with open(f"/proc/{pid}/status") as file:
-                    status = dict(line.split(":", 1) for line in file)
-                assert set(status["Uid"].split()) == {str(user.pw_uid)}
-                assert set(status["Gid"].split()) == {str(user.pw_gid)}
-                assert status["Groups"].split() in ([str(user.pw_gid)], [])
-                assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"].strip() == "1"
+                check_user(pid, "nobody")
                 # Nobody gets at what lies in the memory: no core, and not by being the same user.
                 with open(f"/proc/{pid}/limits") as file:
                     assert "Max core file size        0                    0 " in file.read()
                 assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+
+
+READ_ALL = """
+import os, pathlib, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1]))
+for name in sys.argv[3:]:
+    try:
+        path = pathlib.Path(name)
+        list(path.iterdir()) if path.is_dir() else path.read_bytes()
+        print(name)
+    except PermissionError:
+        pass
+"""
+
+
+def readable_for(name, paths):
+    user = pwd.getpwnam(name)
+    done = subprocess.run([sys.executable, "-c", READ_ALL, str(user.pw_uid), str(user.pw_gid), *map(str, paths)],
+                          capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split("\n")) - {""}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_those_who_speak_with_strangers_have_users_of_their_own(tmp_path_factory, sink):
+    folder = reachable(tmp_path_factory.mktemp("users"))
+    house = House(folder / "house", {"user": "nobody", "users": {"smtpd": "daemon", "delivery": "games"}})
+    house.route_all_to(sink.port)
+    with house:
+        assert not house.events("users-shared")
+        for role, name in (("smtpd", "daemon"), ("delivery", "games"), ("queue", "nobody"), ("directory", "nobody")):
+            for pid in house.pids(role):
+                check_user(pid, name)
+        with smtplib.SMTP("127.0.0.1", house.ports["relay"]) as client:
+            client.sendmail("a@example.org", ["b@example.net"], "Subject: x\r\n\r\nx\r\n")
+        wait_for("the message", sink.messages)
+        # What stands in the folders is for neither of them, whatever else holds them.
+        state = house.folder / "state"
+        paths = [path for path in state.rglob("*")]
+        names = {str(path.relative_to(state)) for path in paths}
+        assert {"spool/stamp", "accounts/accounts.db", "tls/self-signed.key"} <= names and "spool/segments" in names
+        control = house.folder / "run/control.sock"
+        assert readable_for("nobody", [state / "spool/stamp"]) and control.exists()
+        for name in ("daemon", "games"):
+            assert not readable_for(name, paths)
+        # A process that dies comes back as whom it was; and they are changed by a restart alone.
+        os.kill(house.pids("smtpd")[0], signal.SIGKILL)
+        house.wait_event("child-ended", child="smtpd")
+        wait_for("all of them", lambda: len(house.pids("smtpd")) == house.events("ready")[0]["processes"] - 2 - len(house.pids("delivery")))
+        for pid in house.pids("smtpd"):
+            check_user(pid, "daemon")
+        house.change({"users": {"smtpd": "games", "delivery": "games"}})
+        done = house.run("reload", check=False)
+        assert done.returncode == 1 and "users.smtpd: only a restart" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+@pytest.mark.parametrize("name,words", [("nobody-of-that-name", "no system user"), ("root", "whom no process may become")])
+def test_users_that_cannot_be_are_said(tmp_path, name, words):
+    config = tmp_path / "goniec.conf"
+    config.write_text(f"user: nobody\nusers: {{smtpd: {name}}}\n")
+    done = subprocess.run([binary(), "check", "--config", str(config)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and f"{config}:2:16: users.smtpd:" in done.stderr and words in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root opens files for another user")
