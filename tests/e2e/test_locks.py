@@ -3,12 +3,14 @@ docs/security.md; and that nothing of the probe is in what ships."""
 import contextlib
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
 import smtplib
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -136,6 +138,70 @@ def test_every_process_is_locked(house):
             assert int(status["Seccomp_filters"]) >= 2  # the supervisor's, and its own
             for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
                 assert re.search(r"^Seccomp:\s+2$", (task / "status").read_text(), re.M)
+
+
+def test_a_kernel_without_landlock(tmp_path, sink):
+    """It is said, and everything else holds: mail goes its way under the locks that are left."""
+    house = House(tmp_path / "house", accounts=())
+    house.route_all_to(sink.port)
+    house.server = Process("serve", [sys.executable, str(ROOT / "tests/support/no_landlock.py"), binary(), "serve", "--config",
+                                     str(house.config)], house.folder, house.env())
+    try:
+        house.wait_event("ready")
+        (said,) = house.events("landlock-missing")
+        assert said["level"] == "warning" and "no Landlock" in said["why"]
+        ready = house.events("ready")[0]
+        assert ready["locks"] is True and ready["landlock"] == 0
+        with smtplib.SMTP("127.0.0.1", house.ports["relay"]) as client:
+            client.sendmail("a@example.org", ["b@example.net"], "Subject: x\r\n\r\nx\r\n")
+        wait_for("the message", sink.messages)
+        for role in ROLES:
+            for pid in house.pids(role):
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                assert re.search(r"^Seccomp:\s+2$", status, re.M) and int(re.search(r"Seccomp_filters:\s+(\d+)", status).group(1)) >= 3
+    finally:
+        house.stop()
+
+
+ASK = """
+import os, socket, sys
+os.setgroups([int(n) for n in sys.argv[4:]]); os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[2]))
+client = socket.socket(socket.AF_UNIX)
+client.settimeout(30)
+client.connect(sys.argv[1])
+try:
+    client.sendall(b'{"op": "status"}\\n')
+    print(client.recv(65536).decode())
+except OSError:
+    print("cut off, not allowed")
+"""
+
+
+def asked_as(path, user, *groups):
+    """What the control socket answers to that user."""
+    done = subprocess.run([sys.executable, "-c", ASK, str(path), str(user.pw_uid), str(user.pw_gid), *map(str, groups)],
+                          capture_output=True, text=True, timeout=60)
+    return done.stdout or done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_the_control_socket_looks_who_asks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("control")
+    for place in (folder, *folder.parents):
+        if place.stat().st_uid == 0 and not place.stat().st_mode & 0o001:
+            os.chmod(place, 0o755)
+    nobody, games = pwd.getpwnam("nobody"), pwd.getpwnam("games")
+    with House(folder / "house", {"user": "nobody"}, accounts=()) as house:
+        path = house.folder / "run/control.sock"
+        assert path.stat().st_mode & 0o777 == 0o660
+        (house.folder / "run").chmod(0o755)
+        assert "Permission denied" in asked_as(path, games)
+        path.chmod(0o666)  # the first lock broken, the second one holds
+        assert "not allowed" in asked_as(path, games)
+        assert house.wait_event("control-denied")[0]["who"] == f"uid {games.pw_uid}"
+        assert "not allowed" not in asked_as(path, nobody) and '"error"' not in asked_as(path, nobody)
+        assert '"error"' not in asked_as(path, games, nobody.pw_gid)  # the group's member
+        assert len(house.events("control-denied")) == 1
 
 
 def test_no_locks_where_the_settings_say_so(tmp_path):
