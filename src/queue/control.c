@@ -225,8 +225,12 @@ void control_close(struct queue_role *role)
     struct control *control = role->control;
     if (!control)
         return;
-    for (LIST_EACH(link, &control->clients))
-        client_free(CONTAINER(link, struct control_client, link));
+    for (LIST_EACH(link, &control->clients)) {
+        struct control_client *client = CONTAINER(link, struct control_client, link);
+        control_stopping(client);
+        (void)client_send(client); /* as much as it takes: nobody waits for a slow reader */
+        client_free(client);
+    }
     if (control->fd.fd >= 0) {
         loop_fd_remove(&control->fd);
         close(control->fd.fd);

@@ -45,6 +45,8 @@ void control_begin(struct control_client *client, struct span line);
 bool control_step(struct control_client *client);
 /* The journal cannot be written: whoever waits for it is told so. */
 void control_not_kept(struct control_client *client);
+/* The queue ends: the last line for whoever still waits, or has not asked yet. */
+void control_stopping(struct control_client *client);
 void control_end(struct control_client *client);
 
 /* -- control_tell.c -- */

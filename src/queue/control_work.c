@@ -243,6 +243,18 @@ static void say_not_kept(struct control_client *client)
     say_error(client, text);
 }
 
+void control_stopping(struct control_client *client)
+{
+    char text[200];
+    if (!client->recipients) {
+        say_error(client, "the queue is stopping: ask again when it is back");
+        return;
+    }
+    snprintf(text, sizeof text, "%s: done for %llu recipients, but the queue is stopping and may not have kept it: look when it "
+             "is back", works[client->op].name, (unsigned long long)client->recipients);
+    say_error(client, text);
+}
+
 /* -- one message after the other -- */
 
 static bool any_recipient(const struct control_client *client, const struct queue_message *message,

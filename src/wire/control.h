@@ -14,6 +14,8 @@
  *                                         last {"done": true, "messages": 3, "recipients": 5, "busy": 1}, said when it is
  *                                         synced; "error" where the journal cannot be written. A retry keeps nothing.
  *
+ * A queue that stops ends each connection with an "error" that says so.
+ *
  * "busy" are recipients that were just being delivered or reported and stay as they are. "via" is for reroute: a route
  * as in the settings, or "" for what the settings say.
  * F, all that is given must be true, at least one member ("all": true for everything):

@@ -51,7 +51,8 @@ bool operator_ask(const char *request, void (*on_line)(void *arg, struct span li
             answered = has(buf_span(&line), SPAN("\"done\"")) || has(buf_span(&line), SPAN("{\"error\""));
             failed = has(buf_span(&line), SPAN("{\"error\""));
             bool known = (world->plan.memory && has(buf_span(&line), SPAN("memory"))) ||
-                         has(buf_span(&line), SPAN("the journal cannot be written"));
+                         has(buf_span(&line), SPAN("the journal cannot be written")) ||
+                         has(buf_span(&line), SPAN("the queue is stopping"));
             if (failed && !known)
                 kernel_fail("the queue does not understand its operator: %s: %s", request, buf_cstr(&line));
             if (on_line)

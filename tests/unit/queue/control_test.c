@@ -157,10 +157,33 @@ static void test_what_cannot_be_written_is_said(void **state)
     end(&house, folder);
 }
 
+/* Who waits, and who has not asked yet, is told what happens. */
+static void test_a_queue_that_stops_says_so(void **state)
+{
+    static struct house house;
+    char folder[] = "/tmp/goniec-control-XXXXXX";
+    begin(&house, folder, 3);
+    unsigned before = disk->syncs;
+    disk->shut = true;
+    int idle = dial(folder), waits = ask(folder, "hold");
+    for (int64_t until = time_mono_ms() + 60000; disk->syncs == before && time_mono_ms() < until;)
+        poll(NULL, 0, 1);
+    asked(folder, "status", "\"done\""); /* the others have been let in before it */
+    channel_send(house.supervisor, SUPERVISOR_DRAIN, SPAN_NONE);
+    wait_for(&house, &house.drained, 1);
+    assert_non_null(strstr(answer(waits), "hold: done for 3 recipients, but the queue is stopping"));
+    assert_non_null(strstr(answer(idle), "the queue is stopping: ask again"));
+    disk->shut = false;
+    close(idle);
+    close(waits);
+    end(&house, folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_answer_waits_for_the_sync),
                                         cmocka_unit_test(test_operator_leaves_before_the_answer),
-                                        cmocka_unit_test(test_what_cannot_be_written_is_said) };
+                                        cmocka_unit_test(test_what_cannot_be_written_is_said),
+                                        cmocka_unit_test(test_a_queue_that_stops_says_so) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
