@@ -143,13 +143,25 @@ void delivery_drain(struct delivery *delivery, void (*on_drained)(void *arg), vo
 
 /* ---- the queue's words ---- */
 
+/* The queue would think for ever that we have it: better that it thinks we are gone. */
+static void place_keep(struct delivery *delivery, bool is_body, uint64_t number, struct channel_message *message)
+{
+    int fd = message->fds[0];
+    message->fds[0] = -1;
+    if (places_add(&delivery->places, is_body, number, fd))
+        return;
+    log_error(delivery->log, "peer-refused", LOG_STR("peer", "queue"), LOG_STR("why", "out of memory for what it lends"));
+    channel_free(delivery->queue);
+    delivery->queue = NULL;
+    queue_lost(delivery);
+}
+
 static bool on_segment(struct delivery *delivery, struct channel_message *message)
 {
     struct lease_segment segment;
     if (!lease_segment_get(message->body, &segment) || message->fd_count != 1)
         return false;
-    places_add(&delivery->places, false, segment.number, message->fds[0]);
-    message->fds[0] = -1;
+    place_keep(delivery, false, segment.number, message);
     return true;
 }
 
@@ -158,8 +170,7 @@ static bool on_body(struct delivery *delivery, struct channel_message *message)
     struct lease_body body;
     if (!lease_body_get(message->body, &body) || message->fd_count != 1)
         return false;
-    places_add(&delivery->places, true, body.number, message->fds[0]);
-    message->fds[0] = -1;
+    place_keep(delivery, true, body.number, message);
     return true;
 }
 

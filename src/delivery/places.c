@@ -61,7 +61,7 @@ void places_gone(struct places *places, bool is_body, uint64_t number)
         drop(map, place);
 }
 
-void places_add(struct places *places, bool is_body, uint64_t number, int fd)
+bool places_add(struct places *places, bool is_body, uint64_t number, int fd)
 {
     places_gone(places, is_body, number);
     struct map *map = map_of(places, is_body);
@@ -69,9 +69,11 @@ void places_add(struct places *places, bool is_body, uint64_t number, int fd)
     if (place)
         *place = (struct place){ .number = number, .fd = fd, .refs = 1, .is_body = is_body };
     if (!place || map_add(map, &place->node, hash_u64(number)) != STATUS_OK) {
-        close(fd); /* its leases will be given back as our own trouble */
+        close(fd);
         free(place);
+        return false;
     }
+    return true;
 }
 
 struct place *places_take(struct places *places, bool is_body, uint64_t number)

@@ -19,7 +19,7 @@ struct places {
 
 void places_done(struct places *places);
 /* Owns `fd`. What had the number before is gone. */
-void places_add(struct places *places, bool is_body, uint64_t number, int fd);
+MUST_CHECK bool places_add(struct places *places, bool is_body, uint64_t number, int fd);
 void places_gone(struct places *places, bool is_body, uint64_t number);
 /* NULL: not known. */
 struct place *places_take(struct places *places, bool is_body, uint64_t number);

@@ -171,6 +171,24 @@ static void log_report(const struct report_job *job)
     }
 }
 
+/* The next start finds what is on disk; until then nobody would send it. So where there is no memory to take it in, that
+ * start is now. */
+static enum status report_arrived(struct queue_role *role, const struct intake *intake)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(1u << 20);
+    struct writer_enqueue told;
+    intake_announce(intake, &body);
+    if (!writer_enqueue_get(buf_span(&body), &told))
+        abort();
+    struct queue_arrival arrival = { .id = told.id, .segment = told.segment, .offset = told.offset, .length = told.length,
+                                     .flags = told.flags, .account = told.account, .sender = told.sender,
+                                     .recipient_count = told.recipient_count, .recipients = told.recipients };
+    enum status status = role_own_arrival(role, &arrival);
+    if (status == STATUS_MEMORY)
+        abort();
+    return status;
+}
+
 static void on_stored(struct intake *intake, enum status status)
 {
     struct report_job *job = intake->arg;
@@ -178,16 +196,7 @@ static void on_stored(struct intake *intake, enum status status)
     struct queue_report *report = job->report;
     if (status == STATUS_OK) {
         log_report(job);
-        AUTO(buf_done) struct buf body = BUF_EMPTY(1u << 20);
-        struct writer_enqueue told;
-        intake_announce(intake, &body);
-        if (writer_enqueue_get(buf_span(&body), &told)) {
-            struct queue_arrival arrival = { .id = told.id, .segment = told.segment, .offset = told.offset,
-                                             .length = told.length, .flags = told.flags, .account = told.account,
-                                             .sender = told.sender, .recipient_count = told.recipient_count,
-                                             .recipients = told.recipients };
-            status = role_own_arrival(role, &arrival);
-        }
+        status = report_arrived(role, &job->intake);
     } else {
         log_error(role_log(role), "report-not-stored", LOG_ID(report->id), LOG_STR("why", status_text(status)));
     }

@@ -231,7 +231,7 @@ enum status store_stored(struct store *store, const struct intake *intake, enum 
         return STATUS_CLOSED;
     }
     intake_announce(intake, channel_begin(store->queue, WRITER_ENQUEUE));
-    if (channel_end(store->queue) == STATUS_FULL) {
+    if (channel_try_end(store->queue) == STATUS_FULL) {
         log_warning(store->log, "stored-without-queue", LOG_ID(intake->id),
                     LOG_STR("why", "out of memory to tell the queue; not acknowledged, may arrive twice"));
         return STATUS_CLOSED;

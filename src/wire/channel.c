@@ -20,7 +20,7 @@ struct outgoing_fds {
 
 struct channel {
     struct loop_fd fd;
-    struct loop_task hook;
+    struct loop_task hook, cut; /* `cut`: a word could not be said */
     const struct channel_events *events;
     void *arg;
     struct buf out;
@@ -33,7 +33,7 @@ struct channel {
     int parked[PARKED_FDS_MAX];
     unsigned parked_count;
     unsigned busy;            /* depth of our own handlers: free waits for 0 */
-    bool dead, freed, hooked;
+    bool dead, freed, hooked, is_cut;
 };
 
 static void destroy(struct channel *channel)
@@ -59,6 +59,7 @@ static void shut(struct channel *channel)
         return;
     channel->dead = true;
     loop_hook_remove(&channel->hook);
+    loop_task_cancel(&channel->cut);
     loop_fd_remove(&channel->fd);
     close(channel->fd.fd);
 }
@@ -157,6 +158,14 @@ static void on_turn_end(struct loop_task *task)
     enum status status = push(channel, MSG_DONTWAIT);
     if (status != STATUS_OK)
         fail(channel, status);
+    leave(channel);
+}
+
+static void on_cut(struct loop_task *task)
+{
+    struct channel *channel = CONTAINER(task, struct channel, cut);
+    channel->busy++;
+    fail(channel, STATUS_FULL);
     leave(channel);
 }
 
@@ -277,6 +286,7 @@ struct channel *channel_new(struct loop *loop, int fd, const struct channel_even
         return NULL;
     }
     loop_hook_add(loop, &channel->hook, on_turn_end);
+    loop_task_init(loop, &channel->cut, on_cut);
     return channel;
 }
 
@@ -313,12 +323,13 @@ struct buf *channel_begin(struct channel *channel, uint16_t kind)
     return &channel->out;
 }
 
+/* CLOSED; FULL: no memory, or too much waits; TOO_LONG. Then nothing was added. */
 static enum status end_with(struct channel *channel, unsigned fd_count)
 {
     size_t start = channel->composing;
     struct buf *out = &channel->out;
     enum status status = STATUS_OK;
-    if (channel->dead)
+    if (channel->dead || channel->is_cut)
         status = STATUS_CLOSED;
     else if (out->failed || out->n - channel->out_done > CHANNEL_WAITING_MAX)
         status = STATUS_FULL;
@@ -336,10 +347,20 @@ static enum status end_with(struct channel *channel, unsigned fd_count)
     return STATUS_OK;
 }
 
-enum status channel_end(struct channel *channel)
+enum status channel_try_end(struct channel *channel) { return end_with(channel, 0); }
+
+/* Whoever is told less than was said would go on with a wrong idea of us. */
+static enum status end_or_cut(struct channel *channel, unsigned fd_count)
 {
-    return end_with(channel, 0);
+    enum status status = end_with(channel, fd_count);
+    if (status == STATUS_FULL) {
+        channel->is_cut = true;
+        loop_later(&channel->cut);
+    }
+    return status;
 }
+
+enum status channel_end(struct channel *channel) { return end_or_cut(channel, 0); }
 
 enum status channel_send(struct channel *channel, uint16_t kind, struct span body)
 {
@@ -374,7 +395,7 @@ enum status channel_send_fds(struct channel *channel, uint16_t kind, struct span
     if (channel->dead)
         return STATUS_CLOSED;
     buf_add(channel_begin(channel, kind), body);
-    enum status status = end_with(channel, count);
+    enum status status = end_or_cut(channel, count);
     if (status == STATUS_OK && count)
         status = attach(channel, fds, count);
     if (status != STATUS_OK)

@@ -24,7 +24,7 @@ struct channel_message {
 
 struct channel_events {
     void (*on_message)(void *arg, struct channel *channel, struct channel_message *message);
-    /* CLOSED: the peer has gone. DAMAGED: it broke the framing. IO. The channel is dead; channel_free() it here or later. */
+    /* CLOSED: the peer has gone. DAMAGED: it broke the framing. IO. FULL: see channel_send(). The channel is dead; channel_free() it here or later. */
     void (*on_closed)(void *arg, struct channel *channel, enum status why);
 };
 
@@ -32,7 +32,9 @@ struct channel_events {
 struct channel *channel_new(struct loop *loop, int fd, const struct channel_events *events, void *arg);
 void channel_free(struct channel *channel); /* also inside its own handlers; what was not yet sent is lost */
 
-/* Queues one message. CLOSED when the channel is dead; FULL over CHANNEL_WAITING_MAX; TOO_LONG over CHANNEL_BODY_MAX. */
+/* Queues one message. CLOSED when the channel is dead; TOO_LONG over CHANNEL_BODY_MAX; FULL: no memory, or over
+ * CHANNEL_WAITING_MAX. After FULL the channel ends (on_closed in the next turn, for the peer as well): nobody is told less
+ * than was said. */
 enum status channel_send(struct channel *channel, uint16_t kind, struct span body);
 /* The same with descriptors, which are duplicated at once: the caller keeps its own. */
 enum status channel_send_fds(struct channel *channel, uint16_t kind, struct span body, const int *fds, unsigned count);
@@ -43,6 +45,8 @@ void channel_is_secret(struct channel *channel);
 /* Composes in place, without a copy: channel_begin(), wire_put_*() into what it gave, channel_end(). */
 struct buf *channel_begin(struct channel *channel, uint16_t kind);
 enum status channel_end(struct channel *channel);
+/* The same for a word that can be left out: after FULL the channel goes on. */
+enum status channel_try_end(struct channel *channel);
 
 /* Sends what waits now, blocking if it must (for a role that is about to exit). */
 enum status channel_flush(struct channel *channel);

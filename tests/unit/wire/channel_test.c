@@ -169,11 +169,35 @@ static void test_too_long_to_send(void **state)
     close_pair(loop, &a, &b);
 }
 
+/* Nobody is told less than was said, unless the speaker knows it. */
+static void test_too_much_waits(void **state)
+{
+    struct side a = { 0 }, b = { 0 };
+    struct loop *loop = open_pair(&a, &b);
+    char *body = calloc(1, CHANNEL_BODY_MAX);
+    enum status status = STATUS_OK;
+    assert_non_null(body);
+    while (status == STATUS_OK) {
+        buf_add(channel_begin(a.channel, 1), span_of(body, CHANNEL_BODY_MAX));
+        status = channel_try_end(a.channel);
+    }
+    assert_int_equal(status, STATUS_FULL);
+    assert_false(a.closed);
+    assert_int_equal(channel_send(a.channel, 1, span_of(body, CHANNEL_BODY_MAX)), STATUS_FULL);
+    assert_int_equal(channel_send(a.channel, 1, SPAN("x")), STATUS_CLOSED);
+    assert_false(a.closed); /* not within a call of ours */
+    while (!a.closed || !b.closed)
+        loop_turn(loop, 1000);
+    assert_int_equal(a.why, STATUS_FULL);
+    free(body);
+    close_pair(loop, &a, &b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_many_both_ways), cmocka_unit_test(test_descriptors),
                                         cmocka_unit_test(test_compose_in_place), cmocka_unit_test(test_hostile_frames),
                                         cmocka_unit_test(test_freed_in_its_handler),
-                                        cmocka_unit_test(test_too_long_to_send) };
+                                        cmocka_unit_test(test_too_long_to_send), cmocka_unit_test(test_too_much_waits) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
