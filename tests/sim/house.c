@@ -165,7 +165,8 @@ static void desk_open(struct child *child)
 static void on_failed(const struct child *child, struct span why)
 {
     kernel_trace("%s failed: %.*s", role_name(child->role), SPAN_ARGS(why));
-    if (span_find_span(why, SPAN("sim.yaml")) < why.n)
+    bool is_starved = world->plan.memory && span_find_span(why, SPAN("out of memory")) < why.n;
+    if (span_find_span(why, SPAN("sim.yaml")) < why.n && !is_starved)
         kernel_fail("%s refuses the settings: %.*s", role_name(child->role), SPAN_ARGS(why));
 }
 

@@ -137,6 +137,7 @@ static void on_delivered(struct span line)
 static void on_without_queue(struct span line)
 {
     struct letter *letter = ledger_letter_by_id(id_of(line, "id"));
+    ledger_incident(STORED_UNTOLD, id_of(line, "id")); /* whose letter it is may be known only when it arrives */
     if (letter)
         letter->without_queue = true;
 }

@@ -207,10 +207,12 @@ static void check_report(const struct report *report)
         check_twice(report->id, "a sender's report", report->sent, report->arrived);
 }
 
-/* A sync that failed may have written all the same: what was refused because of it is found by the next start. */
+/* A sync that failed may have written all the same: what was refused because of it is found by the next start. So is what
+ * the queue could not be told, as the log says. */
 static bool may_turn_up(const struct letter *letter)
 {
-    return world->plan.disk && letter && letter->answer != ANSWER_TAKEN && !letter->logged;
+    bool unknown = letter && letter->answer != ANSWER_TAKEN && !letter->logged;
+    return unknown && (world->plan.disk || happened(STORED_UNTOLD, letter->id, 0, INT64_MAX));
 }
 
 static const struct letter *report_letter(const struct report *report)
