@@ -55,7 +55,7 @@ void held_keep(struct job *job, const struct lease_outcome *outcome)
 
 void held_settled(struct delivery *delivery, uint32_t outcomes)
 {
-    delivery->settled_count += outcomes;
+    delivery->settled_count = MIN(delivery->settled_count + outcomes, delivery->told_count);
     for (struct list *link; (link = list_first(&delivery->told));) {
         struct told *told = CONTAINER(link, struct told, link);
         if (told->place >= delivery->settled_count)
