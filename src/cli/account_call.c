@@ -12,52 +12,93 @@
 
 #define WAIT_MORE_MS 50 /* for a turn of a loop that is under way */
 
-static int usage(FILE *to)
+static const char tail_password[] =
+    "\nThe password of `add` and `passwd` is asked for, or comes from\n"
+    "  --password-stdin   a line of the standard input\n"
+    "  --generate         chance; it is printed once\n"
+    "  --hash TEXT        ready-made: $y$, $2b$, $2y$, $6$, $5$, $argon2id$, {SCRAM-SHA-256} (-: a line of the standard input)\n"
+    "What can be set for `set` is told by `goniec directory --help`; besides name=TEXT, customer=NAME, domain=NAME.\n";
+static const char tail_credential[] =
+    "\nOptions of `add`:\n"
+    "  --expires WHEN     2027-01-31, 2027-01-31T12:00:00Z, or a time from now: 90d\n"
+    "  --network NET      opens only from there (192.0.2.0/24, 2001:db8::/32); may be given several times\n"
+    "  --from ADDRESS     may send only as this (*@example.org: as the whole domain); several times\n"
+    "  --limit RULE       a limit of its own; several times\n"
+    "  --hash TEXT        ready-made; otherwise a password is made and printed once\n";
+static const char tail_node[] = "\nWhat can be set for `set` is told by `goniec directory --help`; besides name=TEXT, and customer=NAME of "
+                                "a domain.\n";
+static const char tail_audit[] = "\n  --last N           so many lines (100)\n"
+                                 "  --since WHEN       none older: 2027-01-31, or a time back from now: 7d\n";
+
+static const struct account_group groups[] = {
+    { "account", TREE_SENDER, account_verbs, tail_password, NULL },
+    { "account credential", TREE_SENDER, credential_verbs, tail_credential, NULL },
+    { "customer", TREE_CUSTOMER, customer_verbs, tail_node, NULL },
+    { "domain", TREE_DOMAIN, domain_verbs, tail_node, NULL },
+    { "directory", TREE_SERVER, directory_verbs, NULL, NULL },
+    { "audit", TREE_SERVER, audit_verbs, tail_audit, "show" },
+};
+
+static void list_settings(FILE *to)
 {
-    fputs("usage: goniec account VERB ...\n\n", to);
-    for (const struct account_verb *verb = account_verbs; verb->name; verb++)
-        fprintf(to, "  %s %s\n        %s\n", verb->name, verb->args, verb->help);
-    fputs("\nThe password of `add` and `passwd` is asked for, or comes from\n"
-          "  --password-stdin   a line of the standard input\n"
-          "  --generate         chance; it is printed once\n"
-          "  --hash TEXT        ready-made: $y$, $2b$, $2y$, $6$, $5$, $argon2id$, {SCRAM-SHA-256} (-: a line of the standard input)\n"
-          "Everywhere:\n"
+    fputs("\nWhat can be set on the server, a customer, a domain or an account (NAME=VALUE; NAME= takes it back; a list's name\n"
+          "several times). Children inherit, and a parent caps its children:\n", to);
+    for (const struct tree_setting *setting = tree_settings; setting->name; setting++)
+        fprintf(to, "  %s\n        %s\n", setting->name, setting->help);
+}
+
+static int usage(const struct account_group *group, FILE *to)
+{
+    fprintf(to, "usage: goniec %s %s\n\n", group->command, group->only ? "..." : "VERB ...");
+    for (const struct account_verb *verb = group->verbs; verb->name; verb++)
+        fprintf(to, "  %s %s\n        %s\n", group->only ? "" : verb->name, verb->args, verb->help);
+    if (group->tail)
+        fputs(group->tail, to);
+    if (group->verbs == directory_verbs)
+        list_settings(to);
+    fputs("\nEverywhere:\n"
           "  --json             answers as JSON\n"
           "  --config FILE      settings (GONIEC_CONFIG)\n"
           "  --database FILE    the database itself, whatever the settings say\n", to);
     return to == stdout ? 0 : COMMON_USAGE;
 }
 
-static int wrong(const char *what, const char *word)
+static int wrong(const struct account_group *group, const char *what, const char *word)
 {
-    common_complain("%s %s (`goniec account --help` shows what there is)", what, word);
+    common_complain("%s %s (`goniec %s --help` shows what there is)", what, word, group->command);
     return COMMON_USAGE;
 }
 
 static bool take_flag(struct account_options *options, const char *word)
 {
-    if (strcmp(word, "--json") == 0)
-        return options->json = true;
-    if (strcmp(word, "--password-stdin") == 0)
-        return options->from_stdin = true;
-    if (strcmp(word, "--generate") == 0)
-        return options->generate = true;
+    const struct { const char *name; bool *place; } flags[] = {
+        { "--json", &options->json },         { "--password-stdin", &options->from_stdin }, { "--generate", &options->generate },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (strcmp(word, flags[i].name) == 0)
+            return *flags[i].place = true;
     return false;
 }
 
 /* Where the value of an option goes; NULL: there is no such option, or no room. */
 static const char **value_place(struct account_options *options, const char *word)
 {
-    if (strcmp(word, "--config") == 0)
-        return &options->config;
-    if (strcmp(word, "--database") == 0)
-        return &options->database;
-    if (strcmp(word, "--name") == 0)
-        return &options->name;
-    if (strcmp(word, "--hash") == 0)
-        return &options->hash;
-    if (strcmp(word, "--alias") == 0 && options->alias_count < ACCOUNT_ALIASES_MAX)
-        return &options->aliases[options->alias_count++];
+    const struct { const char *name, **place; } single[] = {
+        { "--config", &options->config },     { "--database", &options->database }, { "--name", &options->name },
+        { "--hash", &options->hash },         { "--reason", &options->reason },     { "--customer", &options->customer },
+        { "--domain", &options->domain },     { "--expires", &options->expires },   { "--since", &options->since },
+        { "--last", &options->last },
+    };
+    const struct { const char *name; struct account_words *words; } several[] = {
+        { "--alias", &options->aliases }, { "--network", &options->networks }, { "--from", &options->senders },
+        { "--limit", &options->limits },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(single); i++)
+        if (strcmp(word, single[i].name) == 0)
+            return single[i].place;
+    for (size_t i = 0; i < ARRAY_LEN(several); i++)
+        if (strcmp(word, several[i].name) == 0 && several[i].words->n < ACCOUNT_WORDS_MAX)
+            return &several[i].words->items[several[i].words->n++];
     return NULL;
 }
 
@@ -72,7 +113,7 @@ static char *value_inside(char *word)
 }
 
 /* Takes the options out of argv; what stays are words. -1: what is wrong was told. */
-static int take_options(struct account_options *options, int argc, char **argv)
+static int take_options(const struct account_group *group, struct account_options *options, int argc, char **argv)
 {
     int words = 0;
     for (int i = 0; i < argc; i++) {
@@ -85,7 +126,7 @@ static int take_options(struct account_options *options, int argc, char **argv)
         const char *value = value_inside(argv[i]);
         const char **place = value_place(options, argv[i]);
         if (!place || (!value && i + 1 == argc)) {
-            wrong(place ? "a value is missing behind" : "there is no option", argv[i]);
+            wrong(group, place ? "a value is missing behind" : "there is no option", argv[i]);
             return -1;
         }
         *place = value ? value : argv[++i];
@@ -93,9 +134,9 @@ static int take_options(struct account_options *options, int argc, char **argv)
     return words;
 }
 
-static const struct account_verb *verb_find(const char *name)
+static const struct account_verb *verb_find(const struct account_group *group, const char *name)
 {
-    for (const struct account_verb *verb = account_verbs; verb->name; verb++)
+    for (const struct account_verb *verb = group->verbs; verb->name; verb++)
         if (strcmp(verb->name, name) == 0)
             return verb;
     return NULL;
@@ -172,6 +213,20 @@ static int open_failed(struct account_call *call, enum status status, const char
                            geteuid() != 0 ? "; try it as root, or as the user that goniec runs as" : "");
 }
 
+/* For the audit log: the person behind sudo, too. */
+static void say_who(struct accounts *accounts)
+{
+    AUTO(buf_done) struct buf who = BUF_EMPTY(TREE_TEXT_MAX);
+    const struct passwd *entry = getpwuid(getuid());
+    const char *sudo = getuid() == 0 ? getenv("SUDO_USER") : NULL;
+    if (entry)
+        buf_printf(&who, sudo ? "%s (%s)" : "%s", entry->pw_name, sudo);
+    else
+        buf_printf(&who, "uid %u", (unsigned)getuid());
+    if (accounts)
+        accounts_set_who(accounts, buf_span(&who));
+}
+
 static int run_in_place(struct account_call *call, const struct account_verb *verb, struct place *place)
 {
     const char *path = buf_cstr(&place->path);
@@ -182,10 +237,11 @@ static int run_in_place(struct account_call *call, const struct account_verb *ve
     else
         status = accounts_open(path, &call->accounts);
     int result;
-    if (status == STATUS_NOT_FOUND && !verb->least && call->options.json) {
+    if (status == STATUS_NOT_FOUND && verb->most == 0 && call->options.json && !(verb->flags & ACCOUNT_CHANGES)) {
         puts("[]"); /* a list of nobody */
         result = 0;
     } else {
+        say_who(call->accounts);
         result = status == STATUS_OK ? verb->run(call) : open_failed(call, status, path);
     }
     accounts_close(call->accounts);
@@ -196,12 +252,13 @@ static int run_in_place(struct account_call *call, const struct account_verb *ve
 
 static int run_verb(struct account_call *call, const struct account_verb *verb)
 {
-    AUTO(buf_done) struct buf login = BUF_EMPTY(ACCOUNTS_LOGIN_MAX + 1);
-    if (verb->least) {
-        if (accounts_login_key(span_str(call->words[0]), &login) != STATUS_OK)
-            return wrong("spaces and control characters cannot be part of the login", call->words[0]);
-        buf_cstr(&login);
-        call->login = buf_span(&login);
+    AUTO(buf_done) struct buf name = BUF_EMPTY(ACCOUNTS_LOGIN_MAX + 1);
+    if (verb->least && !(verb->flags & ACCOUNT_NAMELESS)) {
+        if (tree_name_key(call->group->kind, span_str(call->words[0]), &name) != STATUS_OK)
+            return wrong(call->group, call->group->kind == TREE_DOMAIN ? "that is no domain:"
+                         : "spaces and control characters cannot be part of a name:", call->words[0]);
+        buf_cstr(&name);
+        call->name = buf_span(&name);
         call->words++;
         call->word_count--;
     }
@@ -217,28 +274,48 @@ static int run_verb(struct account_call *call, const struct account_verb *verb)
     return result;
 }
 
-int account_main(int argc, char **argv)
+static int check_words(const struct account_call *call, const struct account_verb *verb)
 {
+    const struct account_options *options = &call->options;
+    if ((options->from_stdin || options->generate || options->hash) && !(verb->flags & ACCOUNT_PASSWORD))
+        return wrong(call->group, "no password is set by", verb->name);
+    if (call->word_count >= verb->least && call->word_count <= verb->most)
+        return 0;
+    fprintf(stderr, "usage: goniec %s %s %s\n", call->group->command, call->group->only ? "" : verb->name, verb->args);
+    return COMMON_USAGE;
+}
+
+static int group_main(const struct account_group *group, int argc, char **argv)
+{
+    struct account_call call = { .group = group, .words = argv, .wish = { true, true, SECRET_ITERATIONS } };
+    const char *first = argc ? argv[0] : "";
     if (secret_init() != STATUS_OK)
         return 1;
-    if (argc < 2)
-        return usage(stderr);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
-        return usage(stdout);
-    const struct account_verb *verb = verb_find(argv[1]);
+    if (!argc && !group->only)
+        return usage(group, stderr);
+    if (strcmp(first, "--help") == 0 || strcmp(first, "help") == 0)
+        return usage(group, stdout);
+    const struct account_verb *verb = verb_find(group, group->only ? group->only : first);
     if (!verb)
-        return wrong("there is no verb", argv[1]);
-
-    struct account_call call = { .words = argv + 2, .wish = { true, true, SECRET_ITERATIONS } };
-    call.word_count = take_options(&call.options, argc - 2, argv + 2);
+        return wrong(group, "there is no verb", first);
+    if (!group->only) {
+        call.words++;
+        argc--;
+    }
+    call.word_count = take_options(group, &call.options, argc, call.words);
     if (call.word_count < 0)
         return COMMON_USAGE;
-    bool has_source = call.options.from_stdin || call.options.generate || call.options.hash;
-    if (has_source && !(verb->flags & ACCOUNT_PASSWORD))
-        return wrong("no password is set by", verb->name);
-    if (call.word_count < verb->least || call.word_count > verb->most) {
-        fprintf(stderr, "usage: goniec account %s %s\n", verb->name, verb->args);
-        return COMMON_USAGE;
-    }
-    return run_verb(&call, verb);
+    int result = check_words(&call, verb);
+    return result ? result : run_verb(&call, verb);
+}
+
+/* argv[0] is the command: there is a group for each, and one for `account credential`. */
+int account_main(int argc, char **argv)
+{
+    bool inner = argc > 1 && strcmp(argv[0], "account") == 0 && strcmp(argv[1], "credential") == 0;
+    const char *name = inner ? "account credential" : argv[0];
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+        if (strcmp(groups[i].command, name) == 0)
+            return group_main(&groups[i], argc - 1 - inner, argv + 1 + inner);
+    return COMMON_USAGE;
 }

@@ -1,4 +1,7 @@
 #include "cli/common.h"
+#include "base/time.h"
+#include "conf/number.h"
+#include <time.h>
 #include "goniec_config.h"
 #include <errno.h>
 #include <grp.h>
@@ -82,6 +85,25 @@ struct conf *common_settings(const char *path)
     fputs(buf_cstr(&faults.text), stderr);
     conf_faults_done(&faults);
     return conf;
+}
+
+bool common_when(const char *text, int sign, int64_t *ret_ms)
+{
+    static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ" };
+    AUTO(buf_done) struct buf why = BUF_EMPTY(256);
+    int64_t span_ms;
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct tm tm = { 0 };
+        const char *end = strptime(text, forms[i], &tm);
+        if (end && !*end) {
+            *ret_ms = (int64_t)timegm(&tm) * 1000;
+            return true;
+        }
+    }
+    if (!conf_number_parse(CONF_TIME_MS, span_str(text), &span_ms, &why))
+        return false;
+    *ret_ms = time_wall_ms() + sign * span_ms;
+    return true;
 }
 
 bool common_become_user(const struct root_settings *settings)

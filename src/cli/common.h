@@ -37,6 +37,9 @@ int common_complain(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The usage of the command on the standard error; returns COMMON_USAGE. */
 int common_usage(const char *name);
 
+/* "2027-01-31", "2027-01-31T12:00:00Z", or a time from now (`sign` 1) or back from now (-1): "90d". Wall clock. */
+MUST_CHECK bool common_when(const char *text, int sign, int64_t *ret_ms);
+
 /* As root: become the settings' user, so that files made now are the server's. False: complained. */
 MUST_CHECK bool common_become_user(const struct root_settings *settings);
 /* As many descriptors as this process may have. */

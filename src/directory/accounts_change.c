@@ -1,63 +1,17 @@
+/* Changes of accounts: each is one transaction, or a part of one, with its lines in the audit log. */
 #include "directory/accounts_priv.h"
+#include "directory/credential.h"
+#include "policy/address.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Each step takes the tables from version i to i + 1. Steps are only ever added. */
-static const char *const steps[ACCOUNTS_VERSION] = {
-    "CREATE TABLE accounts ("
-    "  id INTEGER PRIMARY KEY,"
-    "  login TEXT NOT NULL UNIQUE,"          /* the key of policy/address.h: small letters */
-    "  password TEXT NOT NULL,"              /* stored form: secret.h */
-    "  name TEXT NOT NULL DEFAULT '',"       /* for people */
-    "  enabled INTEGER NOT NULL DEFAULT 1,"  /* 0: may not log in */
-    "  created INTEGER NOT NULL DEFAULT 0,"  /* milliseconds since 1970 UTC */
-    "  changed INTEGER NOT NULL DEFAULT 0"
-    ") STRICT;"
-    "CREATE TABLE aliases ("
-    "  address TEXT NOT NULL,"               /* a key, or *@domain */
-    "  account INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,"
-    "  PRIMARY KEY (address, account)"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX aliases_of ON aliases (account, address);",
-};
-
-static enum status run(struct accounts *accounts, const char *text, const char *doing)
+static enum status set_journal(struct accounts *accounts)
 {
-    int code = sqlite3_exec(accounts->db, text, NULL, NULL, NULL);
-    return code == SQLITE_OK ? STATUS_OK : accounts_fail(accounts, code, doing);
-}
-
-static enum status apply_steps(struct accounts *accounts)
-{
-    int version = 0;
-    enum status status = accounts_version(accounts, &version);
-    if (status == STATUS_OK && version > ACCOUNTS_VERSION) {
-        snprintf(accounts->why, sizeof accounts->why, "made by a newer goniec (tables of version %d)", version);
-        return STATUS_EXISTS;
-    }
-    for (int at = version; status == STATUS_OK && at < ACCOUNTS_VERSION; at++)
-        status = run(accounts, steps[at], "making the tables");
-    if (status != STATUS_OK || version == ACCOUNTS_VERSION)
-        return status;
-    char text[96];
-    snprintf(text, sizeof text, "PRAGMA user_version = %d; PRAGMA application_id = %d", ACCOUNTS_VERSION,
-             ACCOUNTS_APPLICATION);
-    return run(accounts, text, "writing the version");
-}
-
-enum status accounts_migrate(struct accounts *accounts)
-{
-    enum status status = run(accounts, "BEGIN IMMEDIATE", "locking the database");
-    if (status != STATUS_OK)
-        return status;
-    status = apply_steps(accounts);
-    if (status == STATUS_OK)
-        return run(accounts, "COMMIT", "writing the tables");
-    sqlite3_exec(accounts->db, "ROLLBACK", NULL, NULL, NULL); /* keeps the words of the first failure */
-    return status;
+    int code = sqlite3_exec(accounts->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", NULL, NULL, NULL);
+    return code == SQLITE_OK ? STATUS_OK : accounts_fail(accounts, code, "opening for changes");
 }
 
 /* An empty file of the right owner first, so that there is no moment in which others could read it. */
@@ -86,7 +40,7 @@ enum status accounts_open_to_change(const char *path, int owner, int group, stru
     }
     enum status status = accounts_open_flags(path, SQLITE_OPEN_READWRITE, ret);
     if (status == STATUS_OK)
-        status = run(*ret, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", "opening for changes");
+        status = set_journal(*ret);
     if (status == STATUS_OK)
         status = accounts_migrate(*ret);
     if (*ret)
@@ -94,8 +48,52 @@ enum status accounts_open_to_change(const char *path, int owner, int group, stru
     return status;
 }
 
-/* Runs a change of one statement. NOT_FOUND: it touched no row; EXISTS: it would have made a twin. */
-static enum status change(struct accounts *accounts, sqlite3_stmt *statement)
+static enum status step_only(struct accounts *accounts, enum statement which, const char *doing)
+{
+    sqlite3_stmt *statement = accounts_statement(accounts, which);
+    int code = statement ? sqlite3_step(statement) : SQLITE_ERROR;
+    if (statement)
+        sqlite3_reset(statement);
+    return code == SQLITE_DONE ? STATUS_OK : accounts_fail(accounts, code, doing);
+}
+
+enum status accounts_change_begin(struct accounts *accounts, bool *ret_own)
+{
+    *ret_own = !accounts->in_change;
+    if (accounts->in_change)
+        return STATUS_OK;
+    enum status status = step_only(accounts, ST_BEGIN_CHANGE, "locking the database");
+    accounts->in_change = status == STATUS_OK;
+    return status;
+}
+
+/* The oldest lines of the audit log go when there are too many. */
+static enum status trim_audit(struct accounts *accounts)
+{
+    sqlite3_stmt *statement = accounts_statement(accounts, ST_AUDIT_TRIM);
+    if (statement)
+        sqlite3_bind_int64(statement, 1, ACCOUNTS_AUDIT_MAX);
+    enum status status = accounts_change(accounts, statement);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+enum status accounts_change_end(struct accounts *accounts, bool own, enum status status)
+{
+    if (!own)
+        return status;
+    if (status == STATUS_OK)
+        status = trim_audit(accounts);
+    if (status == STATUS_OK)
+        status = step_only(accounts, ST_COMMIT, "writing the accounts");
+    if (status == STATUS_OK)
+        accounts->cost.transactions++;
+    else /* the words of the failure stay */
+        sqlite3_exec(accounts->db, "ROLLBACK", NULL, NULL, NULL);
+    accounts->in_change = false;
+    return status;
+}
+
+enum status accounts_change(struct accounts *accounts, sqlite3_stmt *statement)
 {
     if (!statement)
         return STATUS_IO;
@@ -103,8 +101,6 @@ static enum status change(struct accounts *accounts, sqlite3_stmt *statement)
     enum status status = STATUS_OK;
     if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
         status = STATUS_EXISTS;
-    else if (code == SQLITE_CONSTRAINT_NOTNULL)
-        status = STATUS_NOT_FOUND; /* ST_ALIAS_ADD: the account in the middle does not exist */
     else if (code != SQLITE_DONE)
         status = accounts_fail(accounts, code, "changing the accounts");
     else if (sqlite3_changes(accounts->db) == 0)
@@ -113,65 +109,142 @@ static enum status change(struct accounts *accounts, sqlite3_stmt *statement)
     return status;
 }
 
+enum status accounts_note(struct accounts *accounts, const char *action, enum tree_kind kind, struct span name,
+                          struct span detail, int64_t now_ms)
+{
+    sqlite3_stmt *statement = accounts_statement(accounts, ST_AUDIT_ADD);
+    if (statement) {
+        sqlite3_bind_int64(statement, 1, now_ms);
+        accounts_bind(statement, 2, accounts->who[0] ? span_str(accounts->who) : SPAN("unknown"));
+        accounts_bind(statement, 3, span_str(action));
+        accounts_bind(statement, 4, span_str(tree_kind_text(kind)));
+        accounts_bind(statement, 5, name);
+        accounts_bind(statement, 6, detail);
+    }
+    return accounts_change(accounts, statement);
+}
+
+enum status accounts_place(struct accounts *accounts, struct span login, int64_t customer, int64_t now_ms,
+                           int64_t *ret_parent)
+{
+    struct policy_keys keys;
+    struct tree_node node;
+    enum status status = STATUS_OK;
+    if (!customer) {
+        status = tree_find(accounts, TREE_CUSTOMER, SPAN(TREE_DEFAULT), &node);
+        customer = node.id;
+    }
+    if (status != STATUS_OK)
+        return status;
+    *ret_parent = customer;
+    if (policy_keys_make(login, &keys) != STATUS_OK)
+        return STATUS_OK;
+    status = tree_find(accounts, TREE_DOMAIN, keys.domain, &node);
+    if (status == STATUS_OK)
+        *ret_parent = node.id;
+    else if (status == STATUS_NOT_FOUND)
+        status = tree_add(accounts, TREE_DOMAIN, customer, keys.domain, SPAN_NONE, now_ms, ret_parent);
+    return status;
+}
+
+static enum status add_password(struct accounts *accounts, int64_t sender, struct span stored, int64_t now_ms)
+{
+    struct credential credential = { .sender = sender, .name = SPAN(CREDENTIAL_PASSWORD), .stored = stored };
+    return credential_add(accounts, &credential, now_ms);
+}
+
+enum status accounts_add_below(struct accounts *accounts, int64_t parent, struct span login, struct span stored,
+                               struct span name, int64_t now_ms)
+{
+    int64_t sender;
+    bool own;
+    enum status status = accounts_change_begin(accounts, &own);
+    if (status != STATUS_OK)
+        return status;
+    status = tree_add(accounts, TREE_SENDER, parent, login, name, now_ms, &sender);
+    if (status == STATUS_OK)
+        status = add_password(accounts, sender, stored, now_ms);
+    return accounts_change_end(accounts, own, status);
+}
+
 enum status accounts_add(struct accounts *accounts, struct span login, struct span stored, struct span name,
                          int64_t now_ms)
 {
-    sqlite3_stmt *statement = accounts_statement(accounts, ST_ADD);
+    int64_t parent;
+    bool own;
+    enum status status = accounts_change_begin(accounts, &own);
+    if (status != STATUS_OK)
+        return status;
+    status = accounts_place(accounts, login, 0, now_ms, &parent);
+    if (status == STATUS_OK)
+        status = accounts_add_below(accounts, parent, login, stored, name, now_ms);
+    return accounts_change_end(accounts, own, status);
+}
+
+static enum status set_stored(struct accounts *accounts, int64_t sender, struct span login, struct span stored, int64_t now_ms)
+{
+    sqlite3_stmt *statement = accounts_statement(accounts, ST_CREDENTIAL_STORED);
     if (statement) {
-        accounts_bind(statement, 1, login);
-        accounts_bind(statement, 2, stored);
-        accounts_bind(statement, 3, name);
+        sqlite3_bind_int64(statement, 1, sender);
+        accounts_bind(statement, 2, SPAN(CREDENTIAL_PASSWORD));
+        accounts_bind(statement, 3, stored);
         sqlite3_bind_int64(statement, 4, now_ms);
     }
-    return change(accounts, statement);
+    enum status status = accounts_change(accounts, statement);
+    if (status == STATUS_NOT_FOUND)
+        return add_password(accounts, sender, stored, now_ms);
+    return status == STATUS_OK
+               ? accounts_note(accounts, "credential-set", TREE_SENDER, login, SPAN(CREDENTIAL_PASSWORD ": password"), now_ms)
+               : status;
 }
 
 enum status accounts_set_stored(struct accounts *accounts, struct span login, struct span stored, int64_t now_ms)
 {
-    sqlite3_stmt *statement = accounts_statement(accounts, ST_SET_STORED);
-    if (statement) {
-        accounts_bind(statement, 1, login);
-        accounts_bind(statement, 2, stored);
-        sqlite3_bind_int64(statement, 3, now_ms);
-    }
-    return change(accounts, statement);
+    struct tree_node node;
+    bool own;
+    enum status status = accounts_change_begin(accounts, &own);
+    if (status != STATUS_OK)
+        return status;
+    status = tree_find(accounts, TREE_SENDER, login, &node);
+    if (status == STATUS_OK)
+        status = set_stored(accounts, node.id, login, stored, now_ms);
+    return accounts_change_end(accounts, own, status);
 }
 
-enum status accounts_set_enabled(struct accounts *accounts, struct span login, bool enabled, int64_t now_ms)
+enum status accounts_remove(struct accounts *accounts, struct span login, int64_t now_ms)
 {
-    sqlite3_stmt *statement = accounts_statement(accounts, ST_SET_ENABLED);
-    if (statement) {
-        accounts_bind(statement, 1, login);
-        sqlite3_bind_int(statement, 2, enabled);
-        sqlite3_bind_int64(statement, 3, now_ms);
-    }
-    return change(accounts, statement);
+    struct tree_node node;
+    enum status status = tree_find(accounts, TREE_SENDER, login, &node);
+    return status == STATUS_OK ? tree_remove(accounts, &node, now_ms) : status;
 }
 
-enum status accounts_remove(struct accounts *accounts, struct span login)
+static enum status change_alias(struct accounts *accounts, enum statement which, struct span login, struct span alias,
+                                int64_t now_ms)
 {
-    sqlite3_stmt *statement = accounts_statement(accounts, ST_REMOVE);
-    if (statement)
-        accounts_bind(statement, 1, login);
-    return change(accounts, statement);
-}
-
-static enum status change_alias(struct accounts *accounts, enum statement which, struct span login, struct span alias)
-{
+    struct tree_node node;
+    bool own;
+    enum status status = accounts_change_begin(accounts, &own);
+    if (status != STATUS_OK)
+        return status;
+    status = tree_find(accounts, TREE_SENDER, login, &node);
     sqlite3_stmt *statement = accounts_statement(accounts, which);
-    if (statement) {
-        accounts_bind(statement, 1, login);
+    if (status == STATUS_OK && statement) {
+        sqlite3_bind_int64(statement, 1, node.id);
         accounts_bind(statement, 2, alias);
     }
-    return change(accounts, statement);
+    if (status == STATUS_OK)
+        status = accounts_change(accounts, statement);
+    if (status == STATUS_OK)
+        status = accounts_note(accounts, which == ST_ALIAS_ADD ? "alias-add" : "alias-remove", TREE_SENDER, login, alias, now_ms);
+    return accounts_change_end(accounts, own, status);
 }
 
-enum status accounts_alias_add(struct accounts *accounts, struct span login, struct span alias)
+enum status accounts_alias_add(struct accounts *accounts, struct span login, struct span alias, int64_t now_ms)
 {
-    return change_alias(accounts, ST_ALIAS_ADD, login, alias);
+    return change_alias(accounts, ST_ALIAS_ADD, login, alias, now_ms);
 }
 
-enum status accounts_alias_remove(struct accounts *accounts, struct span login, struct span alias)
+enum status accounts_alias_remove(struct accounts *accounts, struct span login, struct span alias, int64_t now_ms)
 {
-    return change_alias(accounts, ST_ALIAS_REMOVE, login, alias);
+    return change_alias(accounts, ST_ALIAS_REMOVE, login, alias, now_ms);
 }

@@ -10,18 +10,17 @@
 
 #define CREDENTIALS_MAX 64          /* of one sender */
 #define CREDENTIALS_BARE_MAX 4      /* of these without a handle */
+#define CREDENTIALS_TRIED_MAX (CREDENTIALS_BARE_MAX + 1) /* one may fit by its handle */
 #define CREDENTIAL_NAME_MAX 64
 #define CREDENTIAL_HANDLE 6         /* octets of a handle, without the hyphen behind it */
 #define CREDENTIAL_TEXT_MAX 2048    /* octets of its networks, senders or limits */
-#define CREDENTIAL_VERIFIER_MAX 512
 #define CREDENTIAL_PASSWORD "password" /* the name of a sender's own */
 
 struct credential {
     int64_t id, sender;
     struct span name;
     struct span handle;    /* empty: none */
-    struct span stored;    /* stored form of the password (directory/secret.h); empty: it opens nothing by password */
-    struct span verifier;  /* of SCRAM-SHA-256: "SCRAM-SHA-256$4096:salt$StoredKey:ServerKey" in base64; empty: none */
+    struct span stored;    /* stored forms of the password (directory/secret.h) */
     int64_t expires_ms;    /* wall clock; 0: never */
     struct span networks;  /* from where alone it opens, with a space between; empty: from anywhere */
     struct span senders;   /* as whom alone it may send: addresses or *@domain, with a space between; empty: as the sender may */
@@ -40,8 +39,8 @@ MUST_CHECK enum status credential_add(struct accounts *accounts, const struct cr
 MUST_CHECK enum status credential_set(struct accounts *accounts, const struct credential *credential, int64_t now_ms);
 MUST_CHECK enum status credential_revoke(struct accounts *accounts, int64_t sender, struct span name, int64_t now_ms);
 
-/* Is the handle this password's? */
-bool credential_fits(const struct credential *credential, struct span password);
+/* What may be the handle of this password: its first octets, if a hyphen is behind them; or "-", which is no handle. */
+struct span credential_handle_of(struct span password);
 /* A new handle and password ("k3fw9z-abcde-..."); the handle is its first CREDENTIAL_HANDLE octets. IO: no chance. */
 MUST_CHECK enum status credential_generate(struct buf *ret);
 /* May somebody from this address (text) use it? True when `networks` is empty. */

@@ -2,9 +2,10 @@
 #include "base/hash.h"
 #include <stdlib.h>
 
-/* The sentences of refusals are the same for a wrong password, an unknown and a disabled login. */
+/* The sentences of refusals are the same for a wrong password and an unknown login. */
 #define TEXT_DENIED "login or password is wrong"
 #define TEXT_UNBOUND "this login does not belong to this connection; if it happens again, somebody may be reading along: ask your administrator"
+#define TARGET_STORED_MAX (CREDENTIALS_TRIED_MAX * SECRET_STORED_MAX)
 #define TEXT_BUSY "cannot check the password now; try again later"
 
 static bool is_token(const struct map_node *node, const void *key)
@@ -28,12 +29,16 @@ void login_exchange_free(struct exchange *exchange)
     free(exchange);
 }
 
-static void tell_auth(struct directory_peer *peer, uint64_t token, enum auth_result result, struct span account,
-                      struct span text)
+static void tell_auth(struct directory_peer *peer, const struct tell_auth *auth)
 {
     AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
-    tell_auth_put(&body, &(struct tell_auth){ token, (uint8_t)result, account, text });
+    tell_auth_put(&body, auth);
     peer->answer(peer->arg, TELL_AUTH, buf_span(&body));
+}
+
+static void tell_no(struct directory_peer *peer, uint64_t token, enum auth_result result, struct span text)
+{
+    tell_auth(peer, &(struct tell_auth){ .token = token, .result = (uint8_t)result, .text = text });
 }
 
 void login_finish(struct exchange *exchange, enum auth_result result, const char *reason, bool is_news)
@@ -42,29 +47,67 @@ void login_finish(struct exchange *exchange, enum auth_result result, const char
     struct log *log = service->log;
     struct span login = exchange->login.n ? buf_span(&exchange->login) : buf_span(&exchange->sasl.login);
     switch (result) {
-    case AUTH_OK: /* a remembered one is no news: a website may log in for each message */
-        log_event(log, reason ? LOG_INFO : LOG_DEBUG, "login", LOG_SPAN("account", login),
-                  LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("mechanism", sasl_name(&exchange->sasl)));
-        guard_know(exchange);
-        tally_more(service->tally, TALLY_LOGINS, 1);
-        tell_auth(exchange->peer, exchange->token, result, login, SPAN_NONE);
-        break;
     case AUTH_DENIED:
         log_event(log, is_news ? LOG_WARNING : LOG_DEBUG, "login-failed", LOG_SPAN("login", login),
                   LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("mechanism", sasl_name(&exchange->sasl)),
                   LOG_STR("why", reason));
         tally_more(service->tally, TALLY_LOGINS_FAILED, 1);
-        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, SPAN(TEXT_DENIED));
+        tell_no(exchange->peer, exchange->token, result, SPAN(TEXT_DENIED));
         break;
     case AUTH_BUSY:
         log_warning(log, "login-deferred", LOG_SPAN("login", login), LOG_SPAN("client", buf_span(&exchange->client)),
                     LOG_STR("why", reason));
-        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, SPAN(TEXT_BUSY));
+        tell_no(exchange->peer, exchange->token, result, SPAN(TEXT_BUSY));
         break;
     default:
-        tell_auth(exchange->peer, exchange->token, result, SPAN_NONE, span_str(reason));
+        tell_no(exchange->peer, exchange->token, result, span_str(reason));
     }
     login_exchange_free(exchange);
+}
+
+/* The right password, which opens nothing now: only who has it hears why. */
+static void turn_away(struct exchange *exchange, struct span why)
+{
+    struct directory_service *service = exchange->peer->service;
+    log_info(service->log, "login-turned-away", LOG_SPAN("account", buf_span(&exchange->login)),
+             LOG_SPAN("client", buf_span(&exchange->client)), LOG_SPAN("why", why));
+    tally_more(service->tally, TALLY_LOGINS_FAILED, 1);
+    tell_no(exchange->peer, exchange->token, AUTH_DENIED, why);
+    login_exchange_free(exchange);
+}
+
+static void welcome(struct exchange *exchange, const struct account *account, int64_t credential, bool is_remembered)
+{
+    struct directory_service *service = exchange->peer->service;
+    struct span login = buf_span(&exchange->login);
+    /* a remembered one is no news: a website may log in for each message */
+    log_event(service->log, is_remembered ? LOG_DEBUG : LOG_INFO, "login", LOG_SPAN("account", login),
+              LOG_SPAN("credential", account->credential), LOG_SPAN("client", buf_span(&exchange->client)),
+              LOG_STR("mechanism", sasl_name(&exchange->sasl)));
+    guard_know(exchange);
+    tally_more(service->tally, TALLY_LOGINS, 1);
+    tell_auth(exchange->peer, &(struct tell_auth){ .token = exchange->token, .result = AUTH_OK, .account = login,
+                                                   .credential = (uint64_t)credential, .restricted = account->senders.n > 0 });
+    login_exchange_free(exchange);
+}
+
+void login_admit(struct exchange *exchange, int64_t credential, bool is_remembered)
+{
+    struct span login = buf_span(&exchange->login);
+    struct account account;
+    AUTO(buf_done) struct buf why = BUF_EMPTY(SERVICE_TEXT_MAX);
+    enum status status;
+    struct accounts *accounts = service_accounts(exchange->peer->service, &status);
+    if (accounts)
+        status = accounts_find(accounts, login, credential, &account);
+    if (status == STATUS_NOT_FOUND)
+        login_finish(exchange, AUTH_DENIED, "the account went while its password was looked at", true);
+    else if (status != STATUS_OK)
+        login_finish(exchange, AUTH_BUSY, "the accounts cannot be read", true);
+    else if (!service_credential_opens(&account, login, buf_span(&exchange->client), &why))
+        turn_away(exchange, buf_span(&why));
+    else
+        welcome(exchange, &account, credential, is_remembered);
 }
 
 static bool is_client(const struct map_node *node, const void *key)
@@ -124,7 +167,16 @@ void login_check_free(struct check *check)
 static void check_run(struct work *work)
 {
     struct check *check = CONTAINER(work, struct check, work);
-    check->result = secret_check(buf_span(&check->stored), buf_span(&check->password));
+    struct span stored = buf_span(&check->stored);
+    check->result = STATUS_SYNTAX;
+    for (size_t i = 0; i < check->tried_count && check->result != STATUS_OK; i++) {
+        struct span form = secret_for_password(span_head(stored, check->tried[i].octets));
+        enum status status = secret_check(form, buf_span(&check->password));
+        if (status == STATUS_OK || (status != STATUS_SYNTAX && check->result != STATUS_MEMORY))
+            check->result = status; /* one of an unknown form says nothing about the others */
+        check->fits = i;
+        stored = span_from(stored, check->tried[i].octets);
+    }
 }
 
 static void check_done(struct work *work)
@@ -135,8 +187,7 @@ static void check_done(struct work *work)
     const char *reason = check->may_succeed ? "wrong password" : check->reason;
     if (check->may_succeed && check->result == STATUS_OK) {
         result = AUTH_OK;
-        reason = "right password";
-        remember_add(service->remember, &check->name, loop_now_ms(service->loop));
+        remember_add(service->remember, &check->tried[check->fits].name, loop_now_ms(service->loop));
     } else if (check->result == STATUS_MEMORY) {
         result = AUTH_BUSY;
         reason = "out of memory";
@@ -148,41 +199,50 @@ static void check_done(struct work *work)
         remember_add(service->wrong, &check->name, loop_now_ms(service->loop));
     guard_end(service, &check->try, result == AUTH_OK ? GUESS_RIGHT : result == AUTH_DENIED ? GUESS_WRONG : GUESS_UNKNOWN);
     check->is_counted = false;
-    for (LIST_EACH(link, &check->waiters))
-        login_finish(CONTAINER(link, struct exchange, waiter), result, reason, is_news);
+    for (LIST_EACH(link, &check->waiters)) {
+        struct exchange *exchange = CONTAINER(link, struct exchange, waiter);
+        if (result == AUTH_OK)
+            login_admit(exchange, check->tried[check->fits].credential, false);
+        else
+            login_finish(exchange, result, reason, is_news);
+    }
     login_check_free(check);
 }
 
-/* What an attempt is checked against: the account's own stored form, or, for nobody's login, somebody else's,
+/* What an attempt is checked against: what opens the account, or, for nobody's login, somebody else's stored form,
  * so that it takes just as long. */
 struct target {
-    struct account account;
+    struct account_secret secrets[CREDENTIALS_TRIED_MAX];
+    struct remember_name names[CREDENTIALS_TRIED_MAX]; /* each with the password */
+    size_t count;
+    struct buf stored; /* all of them, one behind the other */
     bool may_succeed;
     const char *reason;
 };
 
-static enum status target_find(struct directory_service *service, struct span login, struct target *ret)
+static void target_done(struct target *target) { buf_done(&target->stored); }
+
+static enum status target_find(struct directory_service *service, const struct exchange *exchange, struct target *ret)
 {
     enum status status;
+    struct span login = buf_span(&exchange->login);
     struct accounts *accounts = service_accounts(service, &status);
-    *ret = (struct target){ .may_succeed = true };
-    if (accounts)
-        status = login.n ? accounts_find(accounts, login, &ret->account) : STATUS_NOT_FOUND;
-    if (status == STATUS_OK && !ret->account.enabled) {
-        ret->may_succeed = false;
-        ret->reason = "the account is disabled";
-    }
-    if (status != STATUS_NOT_FOUND)
+    if (accounts && login.n)
+        status = accounts_secrets(accounts, login, buf_span(&exchange->sasl.password), CREDENTIALS_TRIED_MAX, &ret->stored,
+                                  ret->secrets, &ret->count);
+    if (status == STATUS_NOT_FOUND) /* no database yet */
+        status = STATUS_OK;
+    if (status != STATUS_OK || ret->count)
         return status;
 
     ret->may_succeed = false;
-    ret->reason = "no such account";
+    ret->reason = "no such account, or none with a password";
+    ret->count = 1;
     if (accounts)
-        status = accounts_any_stored(accounts, hash_bytes(login), &ret->account);
-    if (status == STATUS_NOT_FOUND) {
-        ret->account.stored = secret_nobody();
-        status = STATUS_OK;
-    }
+        status = accounts_any_stored(accounts, hash_bytes(login), &ret->stored);
+    if (!accounts || status == STATUS_NOT_FOUND)
+        status = buf_add(&ret->stored, secret_nobody());
+    ret->secrets[0] = (struct account_secret){ 0, buf_span(&ret->stored) };
     return status;
 }
 
@@ -194,10 +254,16 @@ static struct check *check_new(struct directory_service *service, const struct t
         return NULL;
     *check = (struct check){ .work = { .run = check_run, .on_done = check_done }, .service = service, .name = *name,
                              .may_succeed = target->may_succeed, .reason = target->reason,
-                             .stored = BUF_EMPTY(SECRET_STORED_MAX), .password = BUF_EMPTY(SASL_FIELD_MAX) };
+                             .stored = BUF_EMPTY(TARGET_STORED_MAX), .password = BUF_EMPTY(SASL_FIELD_MAX) };
     list_init(&check->link);
     list_init(&check->waiters);
-    buf_add(&check->stored, secret_for_password(target->account.stored));
+    buf_add(&check->stored, buf_span(&target->stored));
+    check->tried_count = target->count;
+    for (size_t i = 0; i < target->count; i++) {
+        check->tried[i].credential = target->secrets[i].credential;
+        check->tried[i].octets = target->secrets[i].stored.n;
+        check->tried[i].name = target->names[i];
+    }
     buf_add(&check->password, password);
     if (check->stored.failed || check->password.failed) {
         login_check_free(check);
@@ -252,12 +318,30 @@ void login_put_off(struct exchange *exchange, const struct guess_try *try, int64
     guard_refuse(service, try);
     log_debug(service->log, "login-put-off", LOG_SPAN("login", buf_span(&exchange->login)),
               LOG_SPAN("client", buf_span(&exchange->client)), LOG_INT("wait_ms", wait_ms));
-    tell_auth(exchange->peer, exchange->token, AUTH_BUSY, SPAN_NONE, buf_span(&text));
+    tell_no(exchange->peer, exchange->token, AUTH_BUSY, buf_span(&text));
     login_exchange_free(exchange);
 }
 
-/* The account and its stored form are there: is the password the right one? */
-static void check_password(struct exchange *exchange, const struct target *target)
+static struct remember_name name_with(const struct exchange *exchange, struct span stored)
+{
+    return remember_name(exchange->peer->service->remember, buf_span(&exchange->login), stored,
+                         buf_span(&exchange->sasl.password));
+}
+
+/* The credential that this password opened a moment ago; NULL: none of them. */
+static const struct account_secret *find_remembered(const struct exchange *exchange, struct target *target)
+{
+    struct directory_service *service = exchange->peer->service;
+    for (size_t i = 0; i < target->count; i++) {
+        target->names[i] = name_with(exchange, target->secrets[i].stored);
+        if (target->may_succeed && remember_has(service->remember, &target->names[i], loop_now_ms(service->loop)))
+            return &target->secrets[i];
+    }
+    return NULL;
+}
+
+/* The account and its stored forms are there: is the password the right one? */
+static void check_password(struct exchange *exchange, struct target *target)
 {
     struct directory_service *service = exchange->peer->service;
     int64_t now_ms = loop_now_ms(service->loop);
@@ -268,12 +352,12 @@ static void check_password(struct exchange *exchange, const struct target *targe
         login_put_off(exchange, &try, wait_ms);
         return;
     }
-    struct remember_name name = remember_name(service->remember, buf_span(&exchange->login), target->account.stored,
-                                              buf_span(&exchange->sasl.password));
-    if (target->may_succeed && remember_has(service->remember, &name, now_ms)) {
-        login_finish(exchange, AUTH_OK, NULL, false);
+    const struct account_secret *known = find_remembered(exchange, target);
+    if (known) {
+        login_admit(exchange, known->credential, true);
         return;
     }
+    struct remember_name name = target->count == 1 ? target->names[0] : name_with(exchange, buf_span(&target->stored));
     if (remember_has(service->wrong, &name, now_ms)) {
         login_finish(exchange, AUTH_DENIED, "the same wrong password as before", false);
         return;
@@ -293,8 +377,8 @@ static void on_credentials(struct exchange *exchange)
     if (accounts_login_key(buf_span(&exchange->sasl.login), &exchange->login) != STATUS_OK)
         buf_clear(&exchange->login);
 
-    struct target target;
-    enum status status = target_find(service, buf_span(&exchange->login), &target);
+    AUTO(target_done) struct target target = { .may_succeed = true, .stored = BUF_EMPTY(TARGET_STORED_MAX) };
+    enum status status = target_find(service, exchange, &target);
     service_trouble(service, status == STATUS_OK && !service->accounts ? STATUS_NOT_FOUND : status);
     if (status != STATUS_OK) {
         login_finish(exchange, AUTH_BUSY, "the accounts cannot be read", true);
@@ -315,7 +399,7 @@ static void unbound(struct exchange *exchange)
                 LOG_SPAN("client", buf_span(&exchange->client)), LOG_STR("mechanism", sasl_name(&exchange->sasl)),
                 LOG_STR("why", exchange->sasl.why));
     tally_more(service->tally, TALLY_LOGINS_FAILED, 1);
-    tell_auth(exchange->peer, exchange->token, AUTH_DENIED, SPAN_NONE, SPAN(TEXT_UNBOUND));
+    tell_no(exchange->peer, exchange->token, AUTH_DENIED, SPAN(TEXT_UNBOUND));
     login_exchange_free(exchange);
 }
 
@@ -337,7 +421,7 @@ void login_advanced(struct exchange *exchange, enum sasl_step step)
         login_scram_prove(exchange);
         return;
     case SASL_DONE:
-        login_finish(exchange, AUTH_OK, "right password", true);
+        login_admit(exchange, exchange->credential, false);
         return;
     case SASL_UNBOUND:
         unbound(exchange);
@@ -377,7 +461,7 @@ enum status login_start(struct directory_peer *peer, struct span body)
     struct scram_bindings bindings = { ask.exporter, ask.unique, ask.end_point };
     enum status status = sasl_begin(ask.mechanism, &bindings, &sasl);
     if (status == STATUS_NOT_FOUND) {
-        tell_auth(peer, ask.token, AUTH_UNKNOWN_MECHANISM, SPAN_NONE, SPAN("no such mechanism here"));
+        tell_no(peer, ask.token, AUTH_UNKNOWN_MECHANISM, SPAN("no such mechanism here"));
         return STATUS_OK;
     }
     struct exchange *exchange = NULL;
@@ -385,7 +469,7 @@ enum status login_start(struct directory_peer *peer, struct span body)
         exchange = exchange_new(peer, &ask);
     if (!exchange) {
         sasl_done(&sasl);
-        tell_auth(peer, ask.token, AUTH_BUSY, SPAN_NONE, SPAN(TEXT_BUSY));
+        tell_no(peer, ask.token, AUTH_BUSY, SPAN(TEXT_BUSY));
         return STATUS_OK;
     }
     exchange->sasl = sasl;

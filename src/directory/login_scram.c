@@ -60,6 +60,7 @@ void login_scram_prove(struct exchange *exchange)
         return;
     }
     const char *why = refusal(exchange, &found);
+    exchange->credential = found.credential;
     bool is_news = !guess_is_told(service->guess, &try);
     guard_begin(service, &try);
     guard_end(service, &try, why ? GUESS_WRONG : GUESS_RIGHT);

@@ -1,4 +1,6 @@
 #include "directory/service_priv.h"
+#include "base/time.h"
+#include "directory/tree.h"
 #include "policy/sender.h"
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -155,16 +157,67 @@ static void tell(struct directory_peer *peer, uint64_t token, enum verdict verdi
     peer->answer(peer->arg, TELL_VERDICT, buf_span(&body));
 }
 
+static void say_suspended(const struct account *account, struct span login, struct buf *ret)
+{
+    policy_add_shown(ret, login, 72);
+    if (span_eq(account->who, login)) {
+        buf_add_str(ret, " is suspended");
+    } else {
+        buf_add_str(ret, " may not send: ");
+        buf_add_str(ret, span_eq(account->who, SPAN(TREE_SERVER_NAME)) ? "the " : "");
+        policy_add_shown(ret, account->who, 72);
+        buf_add_str(ret, " is suspended");
+    }
+    if (account->reason.n) {
+        buf_add_str(ret, " (");
+        policy_add_shown(ret, account->reason, 160);
+        buf_add_str(ret, ")");
+    }
+    buf_add_str(ret, "; ask the administrator");
+}
+
+static void name_credential(const struct account *account, struct span login, struct buf *ret)
+{
+    buf_add_str(ret, "the credential ");
+    policy_add_shown(ret, account->credential, CREDENTIAL_NAME_MAX);
+    buf_add_str(ret, " of ");
+    policy_add_shown(ret, login, 72);
+}
+
+bool service_credential_opens(const struct account *account, struct span login, struct span client, struct buf *why)
+{
+    char iso[TIME_TEXT_SIZE];
+    if (account->suspended) {
+        say_suspended(account, login, why);
+        return false;
+    }
+    if (!account->has_credential) {
+        buf_add_str(why, "what this login was made with has been revoked; log in with another password");
+        return false;
+    }
+    if (account->expires_ms && account->expires_ms <= time_wall_ms()) {
+        name_credential(account, login, why);
+        buf_printf(why, " expired at %s; log in with another, or have a new one made", time_iso(account->expires_ms, iso));
+        return false;
+    }
+    if (client.n && !credential_allows_network(account->networks, client)) {
+        name_credential(account, login, why);
+        buf_printf(why, " may not be used from %.*s; use another, or have its networks changed", SPAN_ARGS(client));
+        return false;
+    }
+    return true;
+}
+
 struct ownership {
     struct accounts *accounts;
-    int64_t row;
+    const struct account *account;
     enum status status; /* of the last question that failed, or OK */
 };
 
 static bool owns(void *arg, struct span key)
 {
     struct ownership *ownership = arg;
-    enum status status = accounts_owns(ownership->accounts, ownership->row, key);
+    enum status status = accounts_owns(ownership->accounts, ownership->account->row, key);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         ownership->status = status;
     return status == STATUS_OK;
@@ -195,18 +248,62 @@ static void add_refusal(struct ownership *ownership, const struct policy_sender_
     if (policy_keys_make(question->login, &own) == STATUS_OK)
         owned_add(&owned, question->login);
     size_t self = owned.n, total = 0;
-    if (accounts_aliases(ownership->accounts, ownership->row, SHOWN, owned_add, &owned, &total) != STATUS_OK)
+    if (accounts_aliases(ownership->accounts, ownership->account->row, SHOWN, owned_add, &owned, &total) != STATUS_OK)
         total = owned.n - self;
     policy_sender_refusal(question, owned.items, owned.n, self + total, ret);
+}
+
+/* Besides what it owns: what its place in the tree lets it send as. Asked only where ownership does not do. */
+static bool place_allows(struct ownership *ownership, struct span address)
+{
+    const struct tree_setting *setting = tree_setting_find(SPAN("from"));
+    AUTO(buf_done) struct buf from = BUF_EMPTY(TREE_VALUE_MAX);
+    struct policy_keys keys;
+    struct tree_node domain;
+    if (policy_keys_make(address, &keys) != STATUS_OK)
+        return false;
+    enum status status = tree_effective(ownership->accounts, ownership->account->row, setting, &from);
+    bool needs_domain = span_eq(buf_span(&from), SPAN("domain")) || span_eq(buf_span(&from), SPAN("customer"));
+    if (status == STATUS_OK && needs_domain)
+        status = tree_find(ownership->accounts, TREE_DOMAIN, keys.domain, &domain);
+    if (status != STATUS_OK) {
+        if (status != STATUS_NOT_FOUND)
+            ownership->status = status;
+        return false;
+    }
+    if (span_eq(buf_span(&from), SPAN("domain")))
+        return domain.id == ownership->account->domain;
+    if (span_eq(buf_span(&from), SPAN("customer")))
+        return domain.parent == ownership->account->customer;
+    return span_eq(buf_span(&from), SPAN("any"));
+}
+
+/* A credential may be for some addresses alone. */
+static bool credential_stops(const struct ownership *ownership, const struct policy_sender_question *question, struct buf *text)
+{
+    const struct account *account = ownership->account;
+    if ((!question->address.n && !question->in_header) || credential_allows_sender(account->senders, question->address))
+        return false;
+    name_credential(account, question->login, text);
+    buf_add_str(text, " may not send as ");
+    policy_add_shown(text, question->address, 72);
+    buf_add_str(text, ", but as ");
+    policy_add_shown(text, account->senders, 100);
+    buf_add_str(text, "; log in with another, or ask the administrator");
+    return true;
 }
 
 /* YES, or NO with a sentence, or LATER: about one address. */
 static enum verdict judge(struct ownership *ownership, const struct policy_sender_question *question, struct buf *text)
 {
+    if (credential_stops(ownership, question, text))
+        return VERDICT_NO;
     switch (policy_sender_check(question, owns, ownership)) {
     case STATUS_OK:
         return VERDICT_YES;
     case STATUS_DENIED:
+        if (ownership->status == STATUS_OK && place_allows(ownership, question->address))
+            return VERDICT_YES;
         if (ownership->status != STATUS_OK)
             return VERDICT_LATER;
         add_refusal(ownership, question, text);
@@ -218,14 +315,24 @@ static enum verdict judge(struct ownership *ownership, const struct policy_sende
     }
 }
 
+/* A session outlives what it was opened with: that is looked at for each message, its network was at the login. */
+static bool may_still_send(const struct account *account, const struct ask_may_send *ask, struct buf *text)
+{
+    if (ask->credential)
+        return service_credential_opens(account, ask->account, SPAN_NONE, text);
+    if (account->suspended)
+        say_suspended(account, ask->account, text);
+    return !account->suspended;
+}
+
 static enum verdict judge_all(struct directory_service *service, const struct ask_may_send *ask, struct buf *text)
 {
     enum status status;
-    struct account account = { 0 };
-    struct ownership ownership = { .accounts = service_accounts(service, &status) };
+    struct account account;
+    struct ownership ownership = { .accounts = service_accounts(service, &status), .account = &account };
     if (ownership.accounts)
-        status = accounts_find(ownership.accounts, ask->account, &account);
-    if (status == STATUS_NOT_FOUND || (status == STATUS_OK && !account.enabled)) {
+        status = accounts_find(ownership.accounts, ask->account, (int64_t)ask->credential, &account);
+    if (status == STATUS_NOT_FOUND) {
         policy_add_shown(text, ask->account, 100);
         buf_add_str(text, " may not send any more; ask the administrator");
         return VERDICT_NO;
@@ -233,8 +340,9 @@ static enum verdict judge_all(struct directory_service *service, const struct as
     service_trouble(service, status);
     if (status != STATUS_OK)
         return VERDICT_LATER;
+    if (!may_still_send(&account, ask, text))
+        return VERDICT_NO;
 
-    ownership.row = account.row;
     enum verdict verdict = VERDICT_YES;
     for (uint32_t i = 0; i < ask->count && verdict == VERDICT_YES; i++) {
         struct policy_sender_question question = { ask->account, ask->addresses[i], ask->which == MAY_SEND_HEADER };

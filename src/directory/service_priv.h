@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "directory/accounts.h"
+#include "directory/credential.h"
 #include "directory/keys.h"
 #include "directory/remember.h"
 #include "directory/sasl.h"
@@ -76,6 +77,7 @@ struct exchange {
     struct buf client;    /* the address it comes from */
     bool is_known;        /* the login has succeeded from there */
     bool may_succeed;     /* SCRAM: there was a verifier */
+    int64_t credential;   /* SCRAM: whose it is */
 };
 
 /* One password on its way through a worker; several exchanges may wait for the same. */
@@ -85,12 +87,15 @@ struct check {
     struct list waiters;
     struct directory_service *service;
     struct client *client;
-    struct remember_name name;
+    struct remember_name name; /* over all that is tried */
     struct guess_try try;
     bool is_counted;      /* guess_begin() was called */
     bool may_succeed;     /* false: unknown or disabled; hashed all the same, for the time it takes */
     const char *reason;   /* for the log, why it cannot succeed */
-    struct buf stored, password;
+    struct buf stored, password; /* stored: all of them, one behind the other */
+    struct { int64_t credential; size_t octets; struct remember_name name; } tried[CREDENTIALS_TRIED_MAX];
+    size_t tried_count;
+    size_t fits;          /* the place of the one that fits, when `result` is OK */
     enum status result;
 };
 
@@ -105,6 +110,10 @@ struct client {
 struct accounts *service_accounts(struct directory_service *service, enum status *ret_why);
 /* Logs a failed question once until it works again. */
 void service_trouble(struct directory_service *service, enum status status);
+
+#define SERVICE_TEXT_MAX 420 /* octets of a sentence for a client */
+/* May this credential of the account be used now, from `client` (empty: do not look)? False: adds why not. */
+bool service_credential_opens(const struct account *account, struct span login, struct span client, struct buf *why);
 
 /* guard.c: the part of a login that knows about guessers. */
 bool guard_new(struct directory_service *service, const struct guess_limits *limits); /* false: out of memory */
@@ -122,8 +131,11 @@ enum status login_start(struct directory_peer *peer, struct span body);
 enum status login_next(struct directory_peer *peer, struct span body);
 enum status login_cancel(struct directory_peer *peer, struct span body);
 void login_exchange_free(struct exchange *exchange);
-/* Answers and ends the exchange. `reason` is for the log; NULL: a remembered success. `is_news` false: only one of many. */
+/* Answers that it was no success, and ends the exchange. `reason` is for the log. `is_news` false: only one of many. */
 void login_finish(struct exchange *exchange, enum auth_result result, const char *reason, bool is_news);
+/* Its password fits this credential: may that be used, now and from there? Answers, and ends the exchange. `is_remembered`: it
+ * was not hashed this time. */
+void login_admit(struct exchange *exchange, int64_t credential, bool is_remembered);
 /* Ends it by telling how long to wait, before anything is hashed, and before he could learn from our memory what is right. */
 void login_put_off(struct exchange *exchange, const struct guess_try *try, int64_t wait_ms);
 /* Goes on with what a message came to. */

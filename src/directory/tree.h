@@ -17,7 +17,7 @@ enum tree_kind { TREE_SERVER, TREE_CUSTOMER, TREE_DOMAIN, TREE_SENDER };
 #define TREE_NAME_MAX ACCOUNTS_LOGIN_MAX
 #define TREE_TEXT_MAX 255       /* octets of a title or a reason */
 #define TREE_VALUE_MAX 255      /* octets of a setting's value */
-#define TREE_VALUES_MAX 32      /* values of one setting on one node */
+#define TREE_VALUES_MAX 16      /* values of one setting on one node */
 #define TREE_DEFAULT "default"  /* the customer of whom nobody said whose he is */
 #define TREE_SERVER_NAME "server"
 
@@ -40,7 +40,8 @@ MUST_CHECK enum status tree_name_key(enum tree_kind kind, struct span name, stru
 /* `name` is a key; the server has but one. */
 MUST_CHECK enum status tree_find(struct accounts *accounts, enum tree_kind kind, struct span name, struct tree_node *ret);
 MUST_CHECK enum status tree_get(struct accounts *accounts, int64_t id, struct tree_node *ret);
-/* Calls `each` for all nodes of this kind (below `parent`, unless 0), by name. `each` may ask and must not change. */
+/* Calls `each` for all nodes of this kind (below `parent`, unless 0), by name. `each` may ask, but for lists of nodes, and must
+ * not change. */
 typedef void tree_each(void *arg, const struct tree_node *node);
 MUST_CHECK enum status tree_list(struct accounts *accounts, enum tree_kind kind, int64_t parent, tree_each *each, void *arg);
 /* From the node itself up to the server. */

@@ -12,30 +12,28 @@
 static void look_like_others(struct accounts *accounts, struct span login, const unsigned char *secret, uint32_t iterations,
                              struct scram_verifier *ret)
 {
-    struct account other;
+    AUTO(buf_done) struct buf other = BUF_EMPTY(SECRET_STORED_MAX);
     struct scram_verifier model = { .iterations = iterations, .salt_n = SCRAM_SALT };
     if (accounts_any_stored(accounts, hash_bytes(login), &other) == STATUS_OK)
-        (void)!scram_verifier_parse(secret_for_scram(other.stored), &model);
+        (void)!scram_verifier_parse(secret_for_scram(buf_span(&other)), &model);
     scram_verifier_fake(secret, login, model.iterations, model.salt_n, ret);
 }
 
 enum status verifiers_find(struct accounts *accounts, struct span login, const unsigned char *secret, uint32_t iterations,
                            struct verifiers_found *ret)
 {
-    struct account account;
-    enum status status = login.n ? accounts_find(accounts, login, &account) : STATUS_NOT_FOUND;
+    AUTO(buf_done) struct buf stored = BUF_EMPTY(SECRET_STORED_MAX);
+    int64_t credential = 0;
+    enum status status = login.n ? accounts_password(accounts, login, &credential, &stored) : STATUS_NOT_FOUND;
     if (status != STATUS_OK && status != STATUS_NOT_FOUND)
         return status;
-    *ret = (struct verifiers_found){ .reason = "no such account" };
+    *ret = (struct verifiers_found){ .credential = credential, .reason = "no such account" };
     if (status == STATUS_OK) {
-        ret->may_succeed = account.enabled;
-        ret->reason = "the account is disabled";
-        if (scram_verifier_parse(secret_for_scram(account.stored), &ret->verifier) == STATUS_OK)
-            return STATUS_OK;
-        ret->may_succeed = false;
+        ret->may_succeed = scram_verifier_parse(secret_for_scram(buf_span(&stored)), &ret->verifier) == STATUS_OK;
         ret->reason = "nothing is stored for SCRAM; `goniec account passwd` does that, PLAIN works as ever";
     }
-    look_like_others(accounts, login, secret, iterations, &ret->verifier);
+    if (!ret->may_succeed)
+        look_like_others(accounts, login, secret, iterations, &ret->verifier);
     return STATUS_OK;
 }
 

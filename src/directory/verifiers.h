@@ -9,6 +9,7 @@
 
 struct verifiers_found {
     struct scram_verifier verifier;
+    int64_t credential; /* whose verifier it is: a client names only the login, so that is always the one called "password" */
     bool may_succeed;
     const char *reason; /* for the log, why it cannot succeed */
 };
@@ -18,7 +19,7 @@ MUST_CHECK enum status verifiers_find(struct accounts *accounts, struct span log
                                       uint32_t iterations, struct verifiers_found *ret);
 
 /* Who could not log in by SCRAM? Looks at `most` accounts from *from on (0: the first), which moves on and is 0 again after
- * the last. *ret_found: one of them has a password that may be used, and no verifier. */
+ * the last. *ret_found: one of them has a password without a verifier, or an app password. */
 MUST_CHECK enum status verifiers_missing(struct accounts *accounts, int64_t *from, unsigned most, bool *ret_found);
 /* Another number than before: the database was changed by somebody else meanwhile. */
 MUST_CHECK enum status verifiers_generation(struct accounts *accounts, int64_t *ret);

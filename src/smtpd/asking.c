@@ -89,7 +89,9 @@ static bool take(struct asking *asking, uint16_t kind, struct span body)
     case TELL_AUTH:
         if (!tell_auth_get(body, &auth))
             return false;
-        deliver(asking, auth.token, &(struct answer){ ANSWER_LOGIN, auth.result, auth.account, auth.text });
+        deliver(asking, auth.token, &(struct answer){ .kind = ANSWER_LOGIN, .result = auth.result, .account = auth.account,
+                                                       .text = auth.text, .credential = auth.credential,
+                                                       .restricted = auth.restricted != 0 });
         return true;
     case TELL_VERDICT:
         if (!tell_verdict_get(body, &verdict))

@@ -11,6 +11,8 @@ struct answer {
     uint8_t result;      /* LOGIN: enum auth_result; VERDICT: enum verdict; SIGNATURE: enum sign_result */
     struct span account; /* LOGIN */
     struct span text;    /* CHALLENGE, SIGNATURE: its octets; otherwise a sentence, maybe empty. Borrowed during the call */
+    uint64_t credential; /* LOGIN: as in struct tell_auth */
+    bool restricted;
 };
 
 /* One question at a time; lives inside whoever asks. */

@@ -22,7 +22,8 @@ static void no_memory(struct session *session, const char *stage)
 /* Asks whether the login may use this sender. True: the answer will come. */
 static bool ask_sender(struct session *session, struct span sender)
 {
-    struct ask_may_send ask = { .account = session_account(session), .which = MAY_SEND_ENVELOPE, .count = 1 };
+    struct ask_may_send ask = { .account = session_account(session), .credential = session->credential,
+                                .which = MAY_SEND_ENVELOPE, .count = 1 };
     ask.addresses[0] = sender;
     session->asked_ms = loop_now_ms(session->smtpd->loop);
     return asking_may_send(&session->smtpd->asking, &session->question, &ask);

@@ -68,11 +68,13 @@ bool login_is_vouched(const struct session *session, struct span address, struct
     if (session->vouched_ms == 0 || loop_now_ms(session->smtpd->loop) - session->vouched_ms >= WIRE_VOUCHED_MS)
         return false;
     struct policy_sender_question question = { session_account(session), address, .in_header = true };
-    return (known.n && span_eq(address, known)) || policy_sender_check(&question, owns_nothing_else, NULL) == STATUS_OK;
+    return (known.n && span_eq(address, known)) ||
+           (!session->restricted && policy_sender_check(&question, owns_nothing_else, NULL) == STATUS_OK);
 }
 
-static void logged_in(struct session *session, struct span account)
+static void logged_in(struct session *session, const struct answer *answer)
 {
+    struct span account = answer->account;
     char *copy = malloc(account.n ? account.n : 1);
     if (!copy || account.n == 0) {
         free(copy);
@@ -83,6 +85,8 @@ static void logged_in(struct session *session, struct span account)
     free(session->account);
     session->account = copy;
     session->account_n = account.n;
+    session->credential = answer->credential;
+    session->restricted = answer->restricted;
     log_debug(session->smtpd->log, "login", LOG_STR("client", session->address), LOG_SPAN("account", account),
               LOG_STR("mechanism", session->mechanism));
     smtp_server_accept(&session->server);
@@ -94,7 +98,7 @@ static void on_result(struct session *session, const struct answer *answer)
 {
     switch ((enum auth_result)answer->result) {
     case AUTH_OK:
-        logged_in(session, answer->account);
+        logged_in(session, answer);
         break;
     case AUTH_DENIED: /* one answer for an unknown login and a wrong password */
         failed(session, "denied", 535, STATUS_CODE(5, 7, 8), or_else(answer->text, SPAN("Wrong login or password")));

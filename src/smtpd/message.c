@@ -114,8 +114,8 @@ static bool must_ask_author(const struct session *session)
 static bool ask_author(struct session *session)
 {
     const struct intake *intake = &session->transaction->intake;
-    struct ask_may_send ask = { .account = session_account(session), .which = MAY_SEND_HEADER,
-                                .count = intake_from_count(intake) };
+    struct ask_may_send ask = { .account = session_account(session), .credential = session->credential,
+                                .which = MAY_SEND_HEADER, .count = intake_from_count(intake) };
     for (uint32_t i = 0; i < ask.count; i++)
         ask.addresses[i] = intake_from(intake, i);
     session->asked_ms = loop_now_ms(session->smtpd->loop);

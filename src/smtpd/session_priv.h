@@ -42,6 +42,8 @@ struct session {
     struct client *client;
     char *account;                /* who logged in; NULL: nobody */
     size_t account_n;
+    uint64_t credential;          /* with what, as directory numbers it */
+    bool restricted;              /* which may not send as the account's own address without a question */
     int64_t active_ms;            /* the client last said something whole, or was last answered */
     int64_t busy_ms;              /* since when a message is being given; 0: none is */
     int64_t asked_ms;             /* the question in hand */

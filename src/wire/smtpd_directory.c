@@ -86,6 +86,7 @@ void ask_may_send_put(struct buf *buf, const struct ask_may_send *value)
 {
     wire_put_u64(buf, value->token);
     wire_put_span(buf, value->account);
+    wire_put_u64(buf, value->credential);
     wire_put_u8(buf, value->which);
     wire_put_u32(buf, value->count);
     for (uint32_t i = 0; i < value->count; i++)
@@ -97,6 +98,7 @@ bool ask_may_send_get(struct span body, struct ask_may_send *ret)
     struct wire_reader reader = wire_read(body);
     ret->token = wire_get_u64(&reader);
     ret->account = wire_get_span(&reader, WIRE_LOGIN_MAX);
+    ret->credential = wire_get_u64(&reader);
     ret->which = wire_get_u8(&reader);
     ret->count = wire_get_u32(&reader);
     if (ret->count < 1 || ret->count > WIRE_ASK_MAX)
@@ -150,6 +152,8 @@ void tell_auth_put(struct buf *buf, const struct tell_auth *value)
     wire_put_u8(buf, value->result);
     wire_put_span(buf, value->account);
     wire_put_span(buf, value->text);
+    wire_put_u64(buf, value->credential);
+    wire_put_u8(buf, value->restricted);
 }
 
 bool tell_auth_get(struct span body, struct tell_auth *ret)
@@ -159,6 +163,8 @@ bool tell_auth_get(struct span body, struct tell_auth *ret)
     ret->result = wire_get_u8(&reader);
     ret->account = wire_get_span(&reader, WIRE_LOGIN_MAX);
     ret->text = wire_get_span(&reader, 1024);
+    ret->credential = wire_get_u64(&reader);
+    ret->restricted = wire_get_u8(&reader);
     return wire_end(&reader);
 }
 

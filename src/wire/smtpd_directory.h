@@ -54,6 +54,7 @@ enum may_send_which { MAY_SEND_ENVELOPE, MAY_SEND_HEADER };
 struct ask_may_send {
     uint64_t token;
     struct span account;       /* the identity that TELL_AUTH gave */
+    uint64_t credential;       /* and its number */
     uint8_t which;             /* enum may_send_which: for the sentence */
     uint32_t count;            /* 1 .. WIRE_ASK_MAX */
     struct span addresses[WIRE_ASK_MAX];
@@ -83,6 +84,8 @@ struct tell_auth {
     uint8_t result;            /* enum auth_result: 235, 535 5.7.8, 454 4.7.0, 501 5.5.2, 504 5.5.4 */
     struct span account;       /* the identity that everything is counted on; when OK */
     struct span text;          /* a sentence for the client; may be empty */
+    uint64_t credential;       /* with what it logged in, when OK; 0: with nothing that has a number */
+    uint8_t restricted;        /* that may not even send as the account's own address without a question */
 };
 enum verdict { VERDICT_YES, VERDICT_NO, VERDICT_LATER };
 struct tell_verdict {

@@ -27,13 +27,13 @@ def connect(house):
     return client
 
 
-def log_in(house, login, password):
-    """The code that a login gets."""
+def log_in(house, login, password, words="login or password is wrong"):
+    """The code that a login gets; `words` are a refusal's."""
     with connect(house) as client:
         try:
             return client.login(login, password)[0]
         except smtplib.SMTPAuthenticationError as error:
-            assert error.smtp_error == b"5.7.8 login or password is wrong"
+            assert error.smtp_error.decode() == "5.7.8 " + words
             return error.smtp_code
 
 
@@ -49,13 +49,15 @@ def sender_code(house, sender, header=None):
         return code, text.decode()
 
 
-def test_password_disable_remove(house):
+def test_password_suspend_remove(house):
     assert log_in(house, "Anna@Example.ORG", PASSWORD) == 235
     assert log_in(house, "anna@example.org", PASSWORD + " ") == 535
     assert log_in(house, "nobody@example.org", PASSWORD) == 535
-    house.run("account", "disable", "anna@example.org")
-    assert log_in(house, "anna@example.org", PASSWORD) == 535
-    house.run("account", "enable", "anna@example.org")
+    house.run("account", "suspend", "anna@example.org", "--reason", "password stolen")
+    words = "anna@example.org is suspended (password stolen); ask the administrator"
+    assert log_in(house, "anna@example.org", PASSWORD, words) == 535
+    assert log_in(house, "anna@example.org", "wrong") == 535  # who does not know it does not hear of it
+    house.run("account", "resume", "anna@example.org")
     assert log_in(house, "anna@example.org", PASSWORD) == 235
     house.run("account", "passwd", "anna@example.org", "--password-stdin", stdin="another password\n")
     assert log_in(house, "anna@example.org", PASSWORD) == 535
@@ -91,24 +93,27 @@ def test_senders(house):
     assert sender_code(house, "bob@example.org")[0] == 553
 
 
-def test_open_session_of_a_disabled_account(house):
+def test_open_session_of_a_suspended_account(house):
     with connect(house) as client:
         client.login("anna@example.org", PASSWORD)
         assert client.mail("anna@example.org")[0] == 250
         client.rset()
-        house.run("account", "disable", "anna@example.org")
-        assert client.mail("anna@example.org")[0] == 553
+        house.run("account", "suspend", "anna@example.org", "--reason", "ticket 17")
+        code, text = client.mail("anna@example.org")
+        assert code == 553 and b"anna@example.org is suspended (ticket 17)" in text
 
 
 def test_panel_writes_the_database(house):
     database = sqlite3.connect(house.folder / "state" / "accounts" / "accounts.db")
     with database:
         database.execute("PRAGMA foreign_keys = ON")
-        database.execute("INSERT INTO aliases SELECT 'panel@example.org', id FROM accounts WHERE login = 'anna@example.org'")
+        database.execute("INSERT INTO aliases SELECT 'panel@example.org', id FROM nodes "
+                         "WHERE kind = 'sender' AND name = 'anna@example.org'")
     assert sender_code(house, "panel@example.org")[0] == 250
     with database:
-        database.execute("UPDATE accounts SET enabled = 0")
-    assert log_in(house, "anna@example.org", PASSWORD) == 535
+        database.execute("UPDATE nodes SET suspended = 1, reason = 'by the panel' WHERE kind = 'domain'")
+    words = "anna@example.org may not send: domain example.org is suspended (by the panel); ask the administrator"
+    assert log_in(house, "anna@example.org", PASSWORD, words) == 535
     database.close()
 
 

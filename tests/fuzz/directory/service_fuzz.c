@@ -80,7 +80,7 @@ static void begin(void)
     require(scram_verifier_print(&verifier, &stored) == STATUS_OK);
     require(accounts_add(accounts, SPAN("anna@example.org"), buf_span(&stored), SPAN(""), 0) == STATUS_OK);
     buf_done(&stored);
-    require(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example")) == STATUS_OK);
+    require(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example"), 0) == STATUS_OK);
     loop = loop_new();
     log_init(&log_nowhere, -1, "directory", LOG_ERROR);
     struct directory_limits limits = { .threads = 1, .waiting = 8, .remember_ms = 1000, .signers = 1 };

@@ -2,6 +2,7 @@
 #include "directory/accounts.h"
 #include "directory/scram.h"
 #include "directory/service.h"
+#include "directory/tree.h"
 #include "test.h"
 #include <gsasl.h>
 #include <stdlib.h>
@@ -179,28 +180,39 @@ static enum auth_result simply(struct house *house, const char *login, const cha
     return log_in(house, "192.0.2.1", login, password, NULL);
 }
 
+static enum status set_suspended(struct accounts *accounts, struct span login, bool suspended)
+{
+    struct tree_node node;
+    enum status status = tree_find(accounts, TREE_SENDER, login, &node);
+    if (status != STATUS_OK)
+        return status;
+    return suspended ? tree_suspend(accounts, &node, SPAN("ticket 17"), 0) : tree_resume(accounts, &node, 0);
+}
+
 static void test_logins(void **state)
 {
     struct house *house = *state;
     set_stored(house, "off@example.org", true, &only_scram, PASSWORD);
-    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("off@example.org"), false, 0), STATUS_OK);
+    assert_int_equal(set_suspended(house->accounts, SPAN("off@example.org"), true), STATUS_OK);
     set_stored(house, "hash@example.org", true, NULL, NULL);
     assert_int_equal(simply(house, "Anna@Example.ORG", PASSWORD), AUTH_OK);
     assert_string_equal(house->account, "anna@example.org");
     static const char *const wrong[][2] = { { "anna@example.org", "correct hors" }, { "nobody@example.org", PASSWORD },
-                                            { "off@example.org", PASSWORD },        { "hash@example.org", PASSWORD },
+                                            { "off@example.org", "wrong" },         { "hash@example.org", PASSWORD },
                                             { "a b", PASSWORD } };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         if (simply(house, wrong[i][0], wrong[i][1]) != AUTH_DENIED)
             fail_msg("wrong login %zu", i);
         assert_string_equal(house->text, "login or password is wrong"); /* the same for all */
     }
+    assert_int_equal(simply(house, "off@example.org", PASSWORD), AUTH_DENIED); /* who has it hears why it opens nothing */
+    assert_string_equal(house->text, "off@example.org is suspended (ticket 17); ask the administrator");
 }
 
 static void change_password(struct house *house) { set_stored(house, "anna@example.org", false, &only_scram, "another one"); }
 static void disable(struct house *house)
 {
-    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("anna@example.org"), false, 0), STATUS_OK);
+    assert_int_equal(set_suspended(house->accounts, SPAN("anna@example.org"), true), STATUS_OK);
 }
 
 static void test_changed_meanwhile(void **state)
@@ -313,9 +325,9 @@ static void test_offer(void **state)
 
     set_stored(house, "old@example.org", true, NULL, NULL);
     wait_mechanisms(house, "PLAIN LOGIN");
-    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("old@example.org"), false, 0), STATUS_OK);
+    assert_int_equal(set_suspended(house->accounts, SPAN("old@example.org"), true), STATUS_OK);
     wait_mechanisms(house, SCRAM_AND_PLAIN);
-    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("old@example.org"), true, 0), STATUS_OK);
+    assert_int_equal(set_suspended(house->accounts, SPAN("old@example.org"), false), STATUS_OK);
     wait_mechanisms(house, "PLAIN LOGIN");
     set_stored(house, "old@example.org", false, &only_scram, PASSWORD);
     wait_mechanisms(house, SCRAM_AND_PLAIN);

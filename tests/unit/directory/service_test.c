@@ -1,6 +1,8 @@
 /* The whole service as smtpd sees it: questions in, answers out; only the clock and the threads are real. */
 #include "directory/accounts.h"
+#include "directory/credential.h"
 #include "directory/service.h"
+#include "directory/tree.h"
 #include "test.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +18,8 @@ struct house {
     struct log log;
     struct directory_service *service;
     struct directory_peer *peer;
+    uint64_t credential, asks_with;
+    bool restricted;
     unsigned answers; /* after the mechanisms */
     uint16_t kind;    /* of the last answer */
     uint64_t token;
@@ -42,6 +46,8 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
         assert_true(tell_auth_get(body, &auth));
         house->token = auth.token;
         house->result = auth.result;
+        house->credential = auth.credential;
+        house->restricted = auth.restricted != 0;
         keep(house->account, sizeof house->account, auth.account);
         keep(house->text, sizeof house->text, auth.text);
         break;
@@ -61,14 +67,23 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     }
 }
 
+static enum status set_suspended(struct accounts *accounts, struct span login, bool suspended)
+{
+    struct tree_node node;
+    enum status status = tree_find(accounts, TREE_SENDER, login, &node);
+    if (status != STATUS_OK)
+        return status;
+    return suspended ? tree_suspend(accounts, &node, SPAN("ticket 17"), 0) : tree_resume(accounts, &node, 0);
+}
+
 static void fill(struct accounts *accounts)
 {
     assert_int_equal(accounts_add(accounts, SPAN("anna@example.org"), SPAN(STORED), SPAN(""), 0), STATUS_OK);
     assert_int_equal(accounts_add(accounts, SPAN("off@example.org"), SPAN(STORED), SPAN(""), 0), STATUS_OK);
     assert_int_equal(accounts_add(accounts, SPAN("odd@example.org"), SPAN("{X}y"), SPAN(""), 0), STATUS_OK);
-    assert_int_equal(accounts_set_enabled(accounts, SPAN("off@example.org"), false, 0), STATUS_OK);
-    assert_int_equal(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("info@example.org")), STATUS_OK);
-    assert_int_equal(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example")), STATUS_OK);
+    assert_int_equal(set_suspended(accounts, SPAN("off@example.org"), true), STATUS_OK);
+    assert_int_equal(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("info@example.org"), 0), STATUS_OK);
+    assert_int_equal(accounts_alias_add(accounts, SPAN("anna@example.org"), SPAN("*@shop.example"), 0), STATUS_OK);
 }
 
 static int setup_with(void **state, bool with_database, unsigned waiting)
@@ -163,7 +178,7 @@ static void test_logins(void **state)
     assert_string_equal(house->account, "anna@example.org");
     static const struct span wrong[][2] = {
         { SPAN("anna@example.org"), SPAN("wrong") },        { SPAN("nobody@example.org"), SPAN(SECRET) },
-        { SPAN("off@example.org"), SPAN(SECRET) },          { SPAN("odd@example.org"), SPAN("{X}y") },
+        { SPAN("off@example.org"), SPAN("wrong") },         { SPAN("odd@example.org"), SPAN("{X}y") },
         { SPAN("odd@example.org"), SPAN(SECRET) },          { SPAN("an na"), SPAN(SECRET) },
         { SPAN("anna@example.org"), SPAN("correct\nhorse") }, { SPAN("\xff"), SPAN("no login either") },
         { SPAN("info@example.org"), SPAN(SECRET) },         { SPAN("anna@example.org'--"), SPAN(SECRET) },
@@ -194,9 +209,61 @@ static void test_remembers_until_the_password_changes(void **state)
     assert_int_equal(accounts_set_stored(house->accounts, SPAN("anna@example.org"), SPAN(STORED), 0), STATUS_OK);
     assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
 
-    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("anna@example.org"), false, 0), STATUS_OK);
+    assert_int_equal(set_suspended(house->accounts, SPAN("anna@example.org"), true), STATUS_OK);
+    /* who has the right password hears why it opens nothing, even while it is remembered; who has not does not */
     assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
-    assert_false(at_once);
+    assert_string_equal(house->text, "anna@example.org is suspended (ticket 17); ask the administrator");
+    assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN("another wrong"), &at_once), AUTH_DENIED);
+    assert_string_equal(house->text, "login or password is wrong");
+}
+
+static int64_t find_sender(struct accounts *accounts, struct span login)
+{
+    struct tree_node node;
+    assert_int_equal(tree_find(accounts, TREE_SENDER, login, &node), STATUS_OK);
+    return node.id;
+}
+
+/* "abcdef-ghjkm", and what it opens. */
+#define APP_SECRET "abcdef-ghjkm"
+#define APP_STORED "$6$rounds=1000$saltsalt$icgHRYY5eLaEYFP4eFT8NFJu6mm/2Q9ggMl5VYfgXFaqdYLwkTZ6jhYudUy9myRifglCtspy99dysOVsz8qZg0"
+
+static void add_app(struct house *house, const char *name, int64_t expires_ms, const char *networks, const char *senders)
+{
+    struct credential credential = { .sender = find_sender(house->accounts, SPAN("anna@example.org")), .name = span_str(name),
+                                     .handle = SPAN("abcdef"), .stored = SPAN(APP_STORED), .expires_ms = expires_ms,
+                                     .networks = span_str(networks), .senders = span_str(senders) };
+    (void)!credential_revoke(house->accounts, credential.sender, credential.name, 0);
+    assert_int_equal(credential_add(house->accounts, &credential, 0), STATUS_OK);
+}
+
+static void test_app_passwords(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    struct span anna = SPAN("anna@example.org");
+    add_app(house, "phone", 0, "", "");
+    assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_OK);
+    assert_int_not_equal(house->credential, 0);
+    assert_false(house->restricted);
+    assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_OK);
+    assert_true(at_once); /* remembered by itself */
+    assert_int_equal(log_in(house, anna, SPAN(SECRET), &at_once), AUTH_OK); /* its own password opens as before */
+    assert_int_equal(log_in(house, anna, SPAN("abcdef-wrong"), &at_once), AUTH_DENIED);
+    assert_int_equal(log_in(house, SPAN("odd@example.org"), SPAN(APP_SECRET), &at_once), AUTH_DENIED);
+
+    add_app(house, "phone", 1000, "", "");
+    assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_DENIED);
+    assert_string_equal(house->text, "the credential phone of anna@example.org expired at 1970-01-01T00:00:01.000Z; "
+                                     "log in with another, or have a new one made");
+    add_app(house, "phone", 0, "198.51.100.0/24", "");
+    assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_DENIED);
+    assert_string_equal(house->text, "the credential phone of anna@example.org may not be used from 192.0.2.1; "
+                                     "use another, or have its networks changed");
+    assert_int_equal(log_in_from(house, "198.51.100.7", anna, SPAN(APP_SECRET), &at_once), AUTH_OK);
+    assert_int_equal(credential_revoke(house->accounts, find_sender(house->accounts, anna), SPAN("phone"), 0), STATUS_OK);
+    assert_int_equal(log_in_from(house, "198.51.100.7", anna, SPAN(APP_SECRET), &at_once), AUTH_DENIED);
+    assert_string_equal(house->text, "login or password is wrong");
 }
 
 static void guess_wrongly(struct house *house, const char *client, unsigned first, unsigned count, enum auth_result result)
@@ -259,7 +326,7 @@ static void test_same_wrong_password(void **state)
         }
     assert_int_equal(log_in(house, SPAN("anna@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
     assert_int_equal(log_in(house, SPAN("off@example.org"), SPAN(SECRET), &at_once), AUTH_DENIED);
-    assert_int_equal(accounts_set_enabled(house->accounts, SPAN("off@example.org"), true, 0), STATUS_OK);
+    assert_int_equal(set_suspended(house->accounts, SPAN("off@example.org"), false), STATUS_OK);
     assert_int_equal(log_in(house, SPAN("off@example.org"), SPAN(SECRET), &at_once), AUTH_OK);
 }
 
@@ -359,7 +426,7 @@ static void test_cancel_and_gone(void **state)
 static enum verdict ask_send(struct house *house, const char *account, bool in_header, const char *one, const char *two)
 {
     struct ask_may_send *ask = calloc(1, sizeof *ask);
-    *ask = (struct ask_may_send){ .token = 5, .account = span_str(account),
+    *ask = (struct ask_may_send){ .token = 5, .account = span_str(account), .credential = house->asks_with,
                                   .which = in_header ? MAY_SEND_HEADER : MAY_SEND_ENVELOPE,
                                   .count = two ? 2 : 1, .addresses = { span_str(one), span_str(two) } };
     AUTO(buf_done) struct buf body = BUF_EMPTY(65536);
@@ -369,6 +436,54 @@ static enum verdict ask_send(struct house *house, const char *account, bool in_h
     assert_int_equal(house->kind, TELL_VERDICT);
     loop_turn(house->loop, 0);
     return (enum verdict)house->result;
+}
+
+static void test_sessions_of_an_app_password(void **state)
+{
+    struct house *house = *state;
+    bool at_once;
+    struct span anna = SPAN("anna@example.org");
+    add_app(house, "shop", 0, "192.0.2.0/24", "info@example.org");
+    assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_OK);
+    assert_true(house->restricted); /* its own address is not its own any more without a question */
+    house->asks_with = house->credential;
+    assert_int_equal(ask_send(house, "anna@example.org", false, "info+x@example.org", NULL), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "", NULL), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", true, "", NULL), VERDICT_NO);
+    assert_int_equal(ask_send(house, "anna@example.org", true, "info@example.org", "anna@example.org"), VERDICT_NO);
+    assert_string_equal(house->text, "the credential shop of anna@example.org may not send as anna@example.org, but as "
+                                     "info@example.org; log in with another, or ask the administrator");
+    add_app(house, "shop", 0, "", "bob@example.org"); /* never more than the sender itself; and it has another number now */
+    assert_int_equal(ask_send(house, "anna@example.org", false, "info@example.org", NULL), VERDICT_NO);
+    assert_string_equal(house->text, "what this login was made with has been revoked; log in with another password");
+    assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_OK);
+    house->asks_with = house->credential;
+    assert_int_equal(ask_send(house, "anna@example.org", false, "bob@example.org", NULL), VERDICT_NO);
+}
+
+static void set_from(struct house *house, enum tree_kind kind, struct span name, const char *value)
+{
+    struct tree_node node;
+    struct span text = span_str(value);
+    assert_int_equal(tree_find(house->accounts, kind, name, &node), STATUS_OK);
+    assert_int_equal(tree_set(house->accounts, &node, tree_setting_find(SPAN("from")), &text, 1, 0), STATUS_OK);
+}
+
+static void test_senders_by_their_place(void **state)
+{
+    struct house *house = *state;
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@example.org", NULL), VERDICT_NO);
+    set_from(house, TREE_DOMAIN, SPAN("example.org"), "domain");
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@example.org", NULL), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@other.example", NULL), VERDICT_NO);
+    assert_int_equal(accounts_add(house->accounts, SPAN("x@other.example"), SPAN("x"), SPAN(""), 0), STATUS_OK);
+    set_from(house, TREE_DOMAIN, SPAN("example.org"), "customer");
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@other.example", NULL), VERDICT_YES);
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@third.example", NULL), VERDICT_NO);
+    set_from(house, TREE_SENDER, SPAN("anna@example.org"), "any"); /* capped above */
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@third.example", NULL), VERDICT_NO);
+    set_from(house, TREE_DOMAIN, SPAN("example.org"), "any");
+    assert_int_equal(ask_send(house, "anna@example.org", false, "anybody@third.example", NULL), VERDICT_YES);
 }
 
 static void test_senders(void **state)
@@ -385,9 +500,9 @@ static void test_senders(void **state)
     assert_int_equal(ask_send(house, "gone@example.org", false, "gone@example.org", NULL), VERDICT_NO);
     assert_int_equal(ask_send(house, "", false, "anna@example.org", NULL), VERDICT_NO);
     /* a right given or taken holds from the next question on */
-    assert_int_equal(accounts_alias_add(house->accounts, SPAN("anna@example.org"), SPAN("bob@example.org")), STATUS_OK);
+    assert_int_equal(accounts_alias_add(house->accounts, SPAN("anna@example.org"), SPAN("bob@example.org"), 0), STATUS_OK);
     assert_int_equal(ask_send(house, "anna@example.org", false, "bob@example.org", NULL), VERDICT_YES);
-    assert_int_equal(accounts_alias_remove(house->accounts, SPAN("anna@example.org"), SPAN("bob@example.org")),
+    assert_int_equal(accounts_alias_remove(house->accounts, SPAN("anna@example.org"), SPAN("bob@example.org"), 0),
                      STATUS_OK);
     assert_int_equal(ask_send(house, "anna@example.org", false, "bob@example.org", NULL), VERDICT_NO);
 }
@@ -446,6 +561,7 @@ int main(void)
         CASE(test_many_behind_an_address, setup),
         CASE(test_login_mechanism, setup), CASE(test_same_logins_share_a_check, setup),
         CASE(test_full_waiting_room, setup_narrow), CASE(test_cancel_and_gone, setup), CASE(test_senders, setup),
+        CASE(test_app_passwords, setup), CASE(test_sessions_of_an_app_password, setup), CASE(test_senders_by_their_place, setup),
         CASE(test_recipients, setup), CASE(test_without_database, setup_empty), CASE(test_broken_questions, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,14 @@
+PRAGMA user_version = 1;
+PRAGMA application_id = 1735356009;
+BEGIN TRANSACTION;
+CREATE TABLE accounts (  id INTEGER PRIMARY KEY,  login TEXT NOT NULL UNIQUE,  password TEXT NOT NULL,  name TEXT NOT NULL DEFAULT '',  enabled INTEGER NOT NULL DEFAULT 1,  created INTEGER NOT NULL DEFAULT 0,  changed INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "accounts" VALUES(1,'anna@example.org','$y$j9T$WxZAyLkvz50Vrnm9x55mj.$TLA6mWkc6DZkJ2riluWu2b2tDUe3L1epyVzJEjc45q7','N of Anna@Example.org',1,1795477427715,1795477427715);
+INSERT INTO "accounts" VALUES(2,'bob@example.org','$y$j9T$0jXbqG./qh/M2ooBg/.Fk1$6T.l6wBZ7ie97e74aaGl7s5IsAX7TRRuBZNAUFZN8F0','N of bob@example.org',0,1795477427819,1795477428453);
+INSERT INTO "accounts" VALUES(3,'"a@b"@shop.example','$y$j9T$OUS.zmBYYHM/CbrgO.7F30$l4N4DByuye1PzUcQolccgOMvZGSd7NILxTOyQJavIhC','N of "a@b"@shop.example',1,1795477428124,1795477428124);
+INSERT INTO "accounts" VALUES(4,'web-17','$y$j9T$O7L.4Lo.NMamY0zC564Xn.$b73JOOe.eCaR6LtsLv1TKQd1glYkX4Z.6HXtFAhcJM4','N of web-17',1,1795477428327,1795477428327);
+CREATE TABLE aliases (  address TEXT NOT NULL,  account INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,  PRIMARY KEY (address, account)) STRICT, WITHOUT ROWID;
+INSERT INTO "aliases" VALUES('*@shop.example',1);
+INSERT INTO "aliases" VALUES('info@example.org',1);
+INSERT INTO "aliases" VALUES('info@example.org',2);
+CREATE UNIQUE INDEX aliases_of ON aliases (account, address);
+COMMIT;
