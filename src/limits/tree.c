@@ -339,6 +339,19 @@ void limits_tree_undo(struct limits_tree *tree, const struct limits_request *req
     }
 }
 
+bool limits_tree_set_level(struct limits_tree *tree, const struct limits_node *node, enum limits_what what,
+                           uint64_t level, int64_t now_ms)
+{
+    struct limits_request request = { node, 1, what, LIMITS_WHOLE, level, now_ms, 0 };
+    struct items items;
+    if (!gather(tree, &request, true, &items))
+        return false;
+    for (size_t i = 0; i < items.n; i++)
+        if (limits_counter_is_level(items.of[i].counter))
+            items.of[i].counter->level = MIN(level, LIMITS_COUNT_MOST);
+    return true;
+}
+
 void limits_tree_read(struct limits_tree *tree, const struct limits_node *node, const struct limits_rule *rule,
                       int64_t now_ms, struct limits_reading *ret)
 {

@@ -87,10 +87,15 @@ void limits_tree_free(struct limits_tree *tree);
 
 /* Asks and counts what may pass. */
 void limits_tree_take(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret);
-/* The same answer, and nothing is counted and nobody warned. */
+/* The same answer, and nothing is counted and nobody warned; `count` and `clear_wall_ms` are those before anything of it. */
 void limits_tree_ask(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret);
 /* Gives back `request->n` that were taken at `taken_ms`: the message was refused after all, the connection ended. */
 void limits_tree_undo(struct limits_tree *tree, const struct limits_request *request, int64_t taken_ms);
+
+/* What is there now at this one node, of something that is a level: after a start, and for a rule that is new. False: no
+ * memory for the counter. */
+MUST_CHECK bool limits_tree_set_level(struct limits_tree *tree, const struct limits_node *node, enum limits_what what,
+                                      uint64_t level, int64_t now_ms);
 
 /* How one rule of a node stands. */
 struct limits_reading {

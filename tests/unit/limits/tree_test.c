@@ -152,6 +152,23 @@ static void test_undo(void **state)
     limits_tree_free(tree);
 }
 
+static void test_set_level(void **state)
+{
+    struct house_node house;
+    struct limits_node node = house_node(&house, LIMITS_SENDER, "a", "connections 9/1h; connections 5; queued 7");
+    struct limits_tree *tree = new_tree(0, NULL);
+    assert_true(limits_tree_set_level(tree, &node, LIMITS_CONNECTIONS, 4, HOUSE_BEGIN));
+    assert_int_equal(count_at(tree, &node, 0, 0), 0); /* those opened in an hour are no level */
+    assert_int_equal(count_at(tree, &node, 1, 0), 4);
+    assert_int_equal(count_at(tree, &node, 2, 0), 0);
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_CONNECTIONS, 3, 0), 1);
+    assert_true(limits_tree_set_level(tree, &node, LIMITS_CONNECTIONS, 0, HOUSE_BEGIN));
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_CONNECTIONS, 99, 0), 5);
+    limits_tree_sweep(tree, HOUSE_BEGIN + 9 * HOUSE_HOUR, SIZE_MAX);
+    assert_int_equal(limits_tree_totals(tree).nodes, 1); /* what is there is not idle */
+    limits_tree_free(tree);
+}
+
 static void test_warnings(void **state)
 {
     struct house_node houses[2];
@@ -286,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_several_rules), cmocka_unit_test(test_undo),
         cmocka_unit_test(test_warnings),      cmocka_unit_test(test_changed_rules),
         cmocka_unit_test(test_full),          cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_set_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
