@@ -262,12 +262,12 @@ static bool enqueue(struct writer *writer, struct span body)
                                      .recipients = told.recipients };
     enum status status = role_arrived(role, &arrival);
     if (status == STATUS_MEMORY)
-        segment->unread = true; /* its record must stay where it is: the next start finds it */
+        abort(); /* it was accepted, and waits until the next start finds it: that is now */
     if (status == STATUS_OK && !segment->unread)
         segment->known = told.offset;
     else if (status != STATUS_OK)
         log_error(role_log(role), "announcement-refused", LOG_ID(told.id), LOG_STR("why", status_text(status)));
-    return status == STATUS_OK || status == STATUS_MEMORY;
+    return status == STATUS_OK;
 }
 
 static void on_message(void *arg, struct channel *channel, struct channel_message *message)
