@@ -78,7 +78,7 @@ static void log_begin(void)
 {
     struct spool_segment segment = { .number = 1, .epoch = 1, .salt = 42, .octets = SEGMENT, .use = SPOOL_MESSAGES };
     envelope_write();
-    room_must(spool_segment_write(&ops, 3, &segment) == STATUS_OK);
+    room_must(spool_segment_write(&ops, 3, NULL, &segment) == STATUS_OK);
     spool_log_init(&records, &ops);
     room_must(spool_log_open(&records, 3) == STATUS_OK);
 }
