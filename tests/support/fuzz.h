@@ -41,10 +41,12 @@ static inline uint64_t choose_octets(struct choices *choices, unsigned n)
 static inline uint8_t choose(struct choices *choices) { return (uint8_t)choose_octets(choices, 1); }
 static inline uint8_t choose_below(struct choices *choices, uint8_t n) { return (uint8_t)(choose(choices) % n); }
 
-/* A length in one octet, then so many octets, at most `most`; borrowed. */
+/* An octet; where it is less than `most`, the length in another one, `most` otherwise. Then so many octets, at most `most`;
+ * borrowed. */
 static inline struct span choose_text(struct choices *choices, size_t most)
 {
-    size_t n = MIN((size_t)choose(choices), most);
+    size_t n = choose(choices) < most ? choose(choices) : most;
+    n = MIN(n, most);
     struct span text = span_head(choices->left, n);
     choices->left = span_from(choices->left, text.n);
     return text.n ? text : SPAN_NONE;

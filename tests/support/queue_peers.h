@@ -56,6 +56,7 @@ static inline void writer_heard(void *arg, struct channel *channel, struct chann
     struct queue_segment segment;
     struct queue_body body;
     struct queue_state state;
+    bool opens;
     switch (message->kind) {
     case QUEUE_WELCOME:
         require(queue_welcome_get(message->body, &welcome) && welcome.writer == writer->number + 1);
@@ -67,8 +68,9 @@ static inline void writer_heard(void *arg, struct channel *channel, struct chann
         if (writer->raw_fd >= 0)
             close(writer->raw_fd);
         writer->raw_fd = take_fd(message);
-        require(spool_log_open(&writer->log, dup(writer->raw_fd)) == STATUS_OK);
-        require(writer->log.segment.number == segment.number && writer->log.segment.epoch == segment.epoch);
+        opens = spool_log_open(&writer->log, dup(writer->raw_fd)) == STATUS_OK && writer->log.segment.number == segment.number &&
+                writer->log.segment.epoch == segment.epoch;
+        require(opens || writer->number == 0); /* which may have written over it by the descriptor of before */
         break;
     case QUEUE_BODY:
         require(queue_body_get(message->body, &body) && (body.number == 0) == (message->fd_count == 0));

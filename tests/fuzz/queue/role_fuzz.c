@@ -14,6 +14,8 @@ static struct delivery_peer deliveries[2];
 static uint64_t honest_ids[HONEST_MESSAGES], honest_body;
 static bool only_writer;
 static int control_fd;
+static char seen[SPOOL_BLOCK]; /* a description with its stamp, as the liar found it */
+static bool has_seen;
 
 /* -- what is true at the beginning: two announced messages, one of them with a body file, and one that is not -- */
 
@@ -130,11 +132,43 @@ static void liar_forges(void)
         (void)!spool_log_commit(&liar.log, &append);
 }
 
+/* What the segment says of itself: made up, with the checksum that belongs to it, or as it stood there or in another one. */
+static void liar_claims(uint64_t at, struct span said)
+{
+    const uint8_t *says = (const uint8_t *)said.p;
+    struct spool_segment segment;
+    char now[SPOOL_BLOCK];
+    if (pread(liar.raw_fd, now, sizeof now, 0) != (ssize_t)sizeof now)
+        return;
+    if (said.n == 1 && has_seen) {
+        (void)!pwrite(liar.raw_fd, seen, sizeof seen, says[0] & 1 ? 0 : INSIDE_SEGMENT - SPOOL_BLOCK);
+        return;
+    }
+    memcpy(seen, now, sizeof now);
+    has_seen = true;
+    if (said.n < 2 || said.n > 8 || spool_segment_read(&spool_ops_system, liar.raw_fd, &segment) != STATUS_OK) {
+        (void)!pwrite(liar.raw_fd, said.p, MIN(said.n, INSIDE_SEGMENT - at), (off_t)at);
+        return;
+    }
+    segment.use = says[0] % SPOOL_USE_COUNT;
+    segment.writer = says[1];
+    segment.lent = said.n > 2 ? says[2] : segment.lent;
+    segment.number = said.n > 3 ? says[3] : segment.number;
+    segment.epoch += said.n > 4 ? says[4] : 0;
+    segment.sequence += said.n > 5 ? says[5] : 0;
+    segment.octets = said.n > 6 ? says[6] * SPOOL_BLOCK : segment.octets;
+    (void)!spool_segment_write(&spool_ops_system, liar.raw_fd, NULL, &segment);
+}
+
 static void liar_scribbles(void)
 {
     uint64_t at = choose_octets(&choices, 2) * 8 % INSIDE_SEGMENT;
     struct span octets = choose_text(&choices, 255);
-    if (liar.raw_fd >= 0 && at >= SPOOL_BLOCK && at + octets.n <= INSIDE_SEGMENT - SPOOL_BLOCK)
+    if (liar.raw_fd < 0)
+        return;
+    if (at < SPOOL_BLOCK || at + octets.n > INSIDE_SEGMENT - SPOOL_BLOCK)
+        liar_claims(at, octets);
+    else
         (void)!pwrite(liar.raw_fd, octets.p, octets.n, (off_t)at);
 }
 
@@ -370,6 +404,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     choices = choices_of(data, MIN(size, (size_t)4096));
     only_writer = choose(&choices) & ONLY_WRITER;
+    has_seen = false;
     queue_inside_begin();
     deliveries[0] = deliveries[1] = (struct delivery_peer){ 0 };
     inside_run(queue_main, drive_first);

@@ -47,6 +47,19 @@ static void play(const struct smtp_server_settings *settings, unsigned offers, s
     talk_done(&talk);
 }
 
+/* A message that has two faults is refused for the one that is seen first, which depends on how it arrives. */
+static void faults_are_one(struct buf *said)
+{
+    static const struct span faults[] = { SPAN("552 5.3.4 The message is larger than this server takes"),
+                                          SPAN("550 5.6.0 A line of the message is too long"),
+                                          SPAN("550 5.6.0 The message has a CR or LF that is not part of a CRLF") };
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++)
+        for (size_t at; (at = span_find_span(buf_span(said), faults[i])) < said->n; said->n -= faults[i].n - 1) {
+            said->p[at] = '!';
+            memmove(said->p + at + 1, said->p + at + faults[i].n, said->n - at - faults[i].n);
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3 || size > 1u << 16)
@@ -66,6 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (span_find_span(buf_span(&whole), SPAN("tls-leftover]")) < whole.n ||
         span_find_span(buf_span(&parts), SPAN("tls-leftover]")) < parts.n)
         return 0;
+    faults_are_one(&whole);
+    faults_are_one(&octets);
+    faults_are_one(&parts);
     require(span_eq(buf_span(&whole), buf_span(&octets)) && span_eq(buf_span(&whole), buf_span(&parts)));
     return 0;
 }
