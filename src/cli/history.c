@@ -107,6 +107,28 @@ static struct span line_at(struct span text, size_t start)
     return span_head(rest, span_find(rest, '\n'));
 }
 
+/* A process that is killed while it writes leaves a line without its end, and the next event stands right behind it. As no
+ * text in an event has a quote that is not escaped, this begins one wherever it stands. */
+#define EVENT_BEGIN SPAN("{\"time\":\"")
+
+/* Where the event begins in which the octet `at` stands. */
+static size_t event_start(struct span text, size_t at)
+{
+    size_t start = line_start(text, at), step;
+    struct span rest;
+    while (rest = span_of(text.p + start, at - start),
+           (step = span_find_span(span_from(rest, 1), EVENT_BEGIN)) < span_from(rest, 1).n)
+        start += step + 1;
+    return start;
+}
+
+static struct span event_at(struct span text, size_t start)
+{
+    struct span line = line_at(text, start), rest = span_from(line, 1);
+    size_t next = span_find_span(rest, EVENT_BEGIN);
+    return next < rest.n ? span_head(line, next + 1) : line;
+}
+
 /* Offset of the first line whose time is not before `stamp`, by halving. Lines without a time are passed over. */
 static size_t lower_bound(struct span text, struct span stamp)
 {
@@ -175,11 +197,11 @@ static void lines_in(struct span text, size_t from, size_t to, size_t sure, stru
     while (search_next(&search, &at)) {
         if (at < next)
             continue; /* once more in the same line */
-        size_t start = line_start(text, at);
-        struct span line = line_at(text, start);
+        size_t start = event_start(text, at);
+        struct span line = event_at(text, start);
         telling->on_line(telling->arg, line);
         telling->born |= start >= sure && is_birth(line, telling->id);
-        next = start + line.n + 1;
+        next = start + line.n;
     }
 }
 
@@ -249,8 +271,8 @@ static bool mentions_take(struct mentions *mentions, struct span *ret)
         size_t behind = at + mentions->search.what.n;
         if (behind > mentions->end || at == 0 || !is_word_end(text, behind) || !is_word_end(text, at - 1))
             continue;
-        mentions->end = line_start(text, at);
-        *ret = line_at(text, mentions->end);
+        mentions->end = event_start(text, at);
+        *ret = event_at(text, mentions->end);
         return true;
     }
     return false;

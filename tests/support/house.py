@@ -257,7 +257,8 @@ class House:
         found = []
         for line in self.log_file.read_text(errors="replace").splitlines():
             with contextlib.suppress(ValueError):
-                event = json.loads(line)
+                # Whoever was killed in the middle of a line has no line end: the next one's begins behind it.
+                event = json.loads(line[max(line.rfind('{"time":"'), 0):])
                 if (name is None or event.get("event") == name) and all(event.get(k) == v for k, v in fields.items()):
                     found.append(event)
         return found

@@ -218,6 +218,38 @@ static void test_field(void **state)
     assert_span(history_field(line, "none"), "");
 }
 
+/* Half a line of somebody who was killed, with the next event behind it: each of the two is told of by itself. */
+static void test_torn(void **state)
+{
+    static const char *const torn[] = { "", "{\"ti", "{\"time\":\"2026-11-23T00:00:00.000Z\",\"event\":\"accepted\",\"id\":\"0N91",
+                                        "{\"time\":\"2026-11-23T00:00:00.000Z\",\"event\":\"accepted\",\"id\":\"" };
+    char name[80], id[ID_TEXT_SIZE], when[TIME_TEXT_SIZE];
+    snprintf(name, sizeof name, "%s/torn", folder);
+    id_text(id_of(1), id);
+    for (size_t i = 0; i < ARRAY_LEN(torn); i++) {
+        FILE *file = fopen(name, "w");
+        struct history history;
+        uint64_t found[2];
+        struct span lines[4];
+        AUTO(buf_done) struct buf seen = BUF_EMPTY(1024);
+        assert_non_null(file);
+        fprintf(file, "{\"time\":\"%s\",\"event\":\"first\",\"id\":\"x\"}\n", time_iso(START_MS, when));
+        fprintf(file, "%s%s", torn[i], i == 3 ? id : "");
+        fprintf(file, "{\"time\":\"%s\",\"event\":\"done\",\"id\":\"%s\",\"to\":\"anna@example.org\"}\n",
+                time_iso(START_MS + 2000, when), id);
+        fclose(file);
+        assert_int_equal(history_open(&history, name), STATUS_OK);
+        history_lines(&history, id_of(1), collect, &seen);
+        assert_string_equal(buf_cstr(&seen), i == 3 ? "accepted done " : "done ");
+        assert_int_equal(history_find(&history, SPAN("anna@example.org"), found, 2), 1);
+        assert_int_equal(found[0], id_of(1));
+        assert_int_equal(history_mentions(&history, SPAN("anna@example.org"), "done", lines, 4), 1);
+        assert_true(span_starts(lines[0], SPAN("{\"time\":")) && span_ends_case(lines[0], SPAN("\"}")));
+        history_close(&history);
+    }
+    unlink(name);
+}
+
 static void test_none(void **state)
 {
     struct history history;
@@ -232,6 +264,6 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_find),
                                         cmocka_unit_test(test_mentions), cmocka_unit_test(test_large),
                                         cmocka_unit_test(test_clock_back), cmocka_unit_test(test_large_rotated),
-                                        cmocka_unit_test(test_field), cmocka_unit_test(test_none) };
+                                        cmocka_unit_test(test_field), cmocka_unit_test(test_torn), cmocka_unit_test(test_none) };
     return cmocka_run_group_tests(tests, begin, end);
 }
