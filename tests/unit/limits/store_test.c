@@ -201,6 +201,8 @@ static void test_clock_and_warnings(void **state)
         limits_tree_read(again, &world.chains[0][0], &world.chains[0][0].rules[0], wall, &reading);
         assert_int_equal(reading.count, 20);
         assert_int_equal(reading.room, back ? 0 : 1); /* of the burst, one is back after a minute */
+        limits_tree_read(again, &world.chains[0][0], &world.chains[0][0].rules[0], wall + HOUSE_HOUR + HOUSE_MINUTE, &reading);
+        assert_int_equal(reading.count, 0); /* but time goes on */
         limits_tree_free(again);
     }
     struct limits_tree *late = tree_new();

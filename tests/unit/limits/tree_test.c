@@ -251,6 +251,26 @@ static void test_full(void **state)
     limits_tree_free(tree);
 }
 
+/* However little memory there is: all nodes of a chain count, or none; looking for room takes none of its own away. */
+static void test_little_memory(void **state)
+{
+    struct house_node houses[3];
+    struct limits_node chain[] = { house_node(&houses[0], LIMITS_SENDER, "anna", "messages 5/1h; messages 50/1d"),
+                                   house_node(&houses[1], LIMITS_DOMAIN, "example.org", "messages 50/1h"),
+                                   house_node(&houses[2], LIMITS_SERVER, "", "messages 500/1h; queued 3") };
+    unsigned passed = 0, full = 0;
+    for (size_t most = 200; most < 4000; most += 8) {
+        struct limits_tree *tree = new_tree(most, NULL);
+        uint64_t granted = house_take(tree, chain, 3, LIMITS_MESSAGES, 4, 0);
+        assert_true(granted == 0 || granted == 4);
+        *(granted ? &passed : &full) += 1;
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(count_at(tree, &chain[i], 0, 0), granted);
+        limits_tree_free(tree);
+    }
+    assert_true(passed > 50 && full > 50);
+}
+
 /* Random requests within one hour beside plain sums: what a node counts is what passed below it, and never more than it may. */
 static void test_sums(void **state)
 {
@@ -303,7 +323,7 @@ int main(void)
         cmocka_unit_test(test_several_rules), cmocka_unit_test(test_undo),
         cmocka_unit_test(test_warnings),      cmocka_unit_test(test_changed_rules),
         cmocka_unit_test(test_full),          cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_set_level),
+        cmocka_unit_test(test_set_level),     cmocka_unit_test(test_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
