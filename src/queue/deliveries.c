@@ -56,20 +56,23 @@ static void on_gather_end(struct loop_timer *timer)
     gathered(role);
 }
 
+static void confirm(struct delivery *delivery)
+{
+    if (!delivery->unsettled)
+        return;
+    lease_settled_put(channel_begin(delivery->channel, LEASE_SETTLED), &(struct lease_settled){ delivery->unsettled });
+    channel_end(delivery->channel);
+    delivery->unsettled = 0;
+}
+
 /* A hook behind the journal's, which has written what it could in this turn. */
 static void on_settle(struct loop_task *task)
 {
     struct queue_role *role = CONTAINER(task, struct queue_role, settle);
-    if (!spool_journal_is_written(role->journal) && !MUTANT(CONFIRMED_BEFORE_WRITTEN))
+    if (!spool_journal_is_written(role->journal))
         return;
-    for (LIST_EACH(link, &role->deliveries)) {
-        struct delivery *delivery = CONTAINER(link, struct delivery, link);
-        if (!delivery->unsettled)
-            continue;
-        lease_settled_put(channel_begin(delivery->channel, LEASE_SETTLED), &(struct lease_settled){ delivery->unsettled });
-        channel_end(delivery->channel);
-        delivery->unsettled = 0;
-    }
+    for (LIST_EACH(link, &role->deliveries))
+        confirm(CONTAINER(link, struct delivery, link));
 }
 
 static void delivery_gone(struct delivery *delivery)
@@ -207,7 +210,12 @@ static enum status take_outcome(struct delivery *delivery, struct span body)
     if (!lease_outcome_get(body, &outcome))
         return STATUS_SYNTAX;
     delivery->unsettled++;
-    return queue_outcome(&role->queue, role_now(role), delivery->number, &outcome);
+    enum status status = queue_outcome(&role->queue, role_now(role), delivery->number, &outcome);
+    if (MUTANT(CONFIRMED_BEFORE_WRITTEN)) {
+        confirm(delivery);
+        channel_flush(delivery->channel);
+    }
+    return status;
 }
 
 /* The first credit ends what it has to tell. */

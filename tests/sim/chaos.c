@@ -33,6 +33,8 @@ static void die_soon(int pid)
         kernel_kill_at_disk(pid, kernel_below(30), between(1, 5000));
     else if (one_in(2))
         kernel_kill_within(pid, kernel_below(3000), between(1, 2000));
+    else if (one_in(2))
+        kernel_kill_after_sync(pid, kernel_below(12), between(1, 20000));
     else
         kernel_kill(pid);
 }

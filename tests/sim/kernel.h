@@ -138,6 +138,8 @@ void kernel_kill(int pid);
 void kernel_kill_within(int pid, uint64_t calls, int64_t ms);
 /* The same, counting only calls that change the disk (writes, syncs, new and removed names). */
 void kernel_kill_at_disk(int pid, uint64_t calls, int64_t ms);
+/* The same, counting from the end of its next sync: what is said of what has just become safe is said then. */
+void kernel_kill_after_sync(int pid, uint64_t calls, int64_t ms);
 int kernel_self(void);                                   /* pid of who runs; 0: the world */
 uint64_t kernel_memory(int pid);                         /* octets that it holds now */
 unsigned kernel_fds(int pid);                            /* descriptors that it holds now */

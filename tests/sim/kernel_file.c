@@ -247,8 +247,18 @@ static int sync_call(int fd, const char *name)
     return (int)call_end(name, fd, 0, 0, 0);
 }
 
+static int synced(int result)
+{
+    struct process *process = me();
+    if (result == 0 && process->kill_sync_calls)
+        process->kill_calls = process->kill_sync_calls;
+    if (result == 0)
+        process->kill_sync_calls = 0;
+    return result;
+}
+
 int __wrap_fdatasync(int fd);
-int __wrap_fdatasync(int fd) { return inside() ? sync_call(fd, "fdatasync") : __real_fdatasync(fd); }
+int __wrap_fdatasync(int fd) { return inside() ? synced(sync_call(fd, "fdatasync")) : __real_fdatasync(fd); }
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd) { return inside() ? sync_call(fd, "fsync") : __real_fsync(fd); }
 

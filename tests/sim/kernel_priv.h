@@ -110,6 +110,7 @@ struct process {
     struct list contexts;    /* of OpenSSL */
     uint64_t block_count, octets;
     uint64_t kill_calls, kill_disk_calls; /* this many calls more; 0: not set */
+    uint64_t kill_sync_calls; /* kill_calls from its next sync on */
     bool dead, waited;
     struct kernel_ended end;
     struct kernel_gate gate;

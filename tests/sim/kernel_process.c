@@ -148,19 +148,21 @@ void kernel_kill(int pid)
         process_end(process, KERNEL_KILLED, 0);
 }
 
-static void kill_at(int pid, uint64_t calls, uint64_t disk_calls, int64_t ms)
+static void kill_at(int pid, uint64_t calls, uint64_t disk_calls, uint64_t sync_calls, int64_t ms)
 {
     struct process *process = process_find(pid);
     if (!process || process->dead)
         return;
     process->kill_calls = calls;
     process->kill_disk_calls = disk_calls;
+    process->kill_sync_calls = sync_calls;
     if (!fiber_wait(&process->gate, until(ms)))
         kernel_kill(pid);
 }
 
-void kernel_kill_within(int pid, uint64_t calls, int64_t ms) { kill_at(pid, calls + 1, 0, ms); }
-void kernel_kill_at_disk(int pid, uint64_t calls, int64_t ms) { kill_at(pid, 0, calls + 1, ms); }
+void kernel_kill_within(int pid, uint64_t calls, int64_t ms) { kill_at(pid, calls + 1, 0, 0, ms); }
+void kernel_kill_at_disk(int pid, uint64_t calls, int64_t ms) { kill_at(pid, 0, calls + 1, 0, ms); }
+void kernel_kill_after_sync(int pid, uint64_t calls, int64_t ms) { kill_at(pid, 0, 0, calls + 1, ms); }
 int kernel_self(void) { return kernel.running ? me()->pid : WORLD; }
 
 uint64_t kernel_memory(int pid)

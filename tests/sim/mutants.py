@@ -21,7 +21,7 @@ SCENARIOS = {
     "hole-ends-log": "flips", "last-commit-skipped": "kills", "unannounced-forgotten": "kills", "survivor-dropped": "weather",
     "ids-reused": "kills", "body-not-synced": "power", "body-name-not-synced": "power", "body-removed-early": "power",
     "checkpoint-not-synced": "power", "checkpoint-named-early": "power", "journal-freed-early": "power",
-    "checkpoint-omits-leased": "kills", "confirmed-before-written": "mixed", "retry-time-lost": "kills",
+    "checkpoint-omits-leased": "kills", "confirmed-before-written": "kills", "retry-time-lost": "kills",
     "hold-forgotten": "operators", "delete-not-written": "operators", "recipient-forgotten": "weather", "lease-never-back": "kills",
     "held-lease-not-told": "kills", "outcome-not-told-again": "kills", "settled-before-250": "weather", "wrong-recipient": "weather",
     "bounce-closed-early": "kills",
