@@ -87,8 +87,11 @@ static const char *choice_parse(struct control_client *client)
 void control_begin(struct control_client *client, struct span line)
 {
     const char *why = NULL;
-    client->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(client->request))
+    json_error_t wrong = { 0 };
+    client->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &wrong);
+    if (!client->request && json_error_code(&wrong) == json_error_out_of_memory)
+        why = "out of memory";
+    else if (!json_is_object(client->request))
         why = "a request is one JSON object on a line";
     if (!why)
         why = op_parse(client);
