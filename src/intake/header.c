@@ -106,7 +106,7 @@ static enum status trace_add(struct intake *intake, const struct intake_facts *f
         return STATUS_OK;
     return received_write(&(struct received){
         .helo = facts->helo, .client_address = facts->client_address, .client_name = facts->client_name,
-        .hide_client = facts->hide_client, .hostname = facts->hostname, .with = facts->protocol,
+        .local_user = facts->local_user, .local_uid = facts->local_uid, .hide_client = facts->hide_client, .hostname = facts->hostname, .with = facts->protocol,
         .tls_version = facts->tls_version, .tls_cipher = facts->tls_cipher, .tls_bits = facts->tls_bits,
         .id = facts->id, .recipient = recipient, .now_wall_ms = facts->now_wall_ms,
     }, &intake->added);

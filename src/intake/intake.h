@@ -35,7 +35,9 @@ struct intake_facts {
     struct span helo;            /* hostile */
     struct span client_address;  /* "192.0.2.1"; empty: not over a network */
     struct span client_name;     /* checked by DNS; or empty */
-    struct span protocol;        /* received_with(), "HTTP", "LOCAL" */
+    struct span protocol;        /* received_with(), "HTTP", "local" */
+    struct span local_user;      /* of this machine, and its uid; or empty */
+    unsigned local_uid;
     struct span tls_version, tls_cipher; /* empty: in clear */
     unsigned tls_bits;
     struct span account;         /* login; or empty */

@@ -37,6 +37,12 @@ static void word_add(struct buf *ret, struct span word)
 
 static void from_add(const struct received *received, struct buf *ret)
 {
+    if (received->local_user.n && !received->hide_client) {
+        buf_add(ret, SPAN("from "));
+        word_add(ret, received->local_user);
+        buf_printf(ret, " (uid %u)", received->local_uid);
+        return;
+    }
     if (received->hide_client || received->client_address.n == 0) {
         /* The grammar wants a name; ours says that the client was one of our own users. */
         buf_add(ret, SPAN("from localhost (localhost)"));

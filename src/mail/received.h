@@ -9,9 +9,11 @@ struct received {
     struct span helo;           /* what the client called itself; hostile */
     struct span client_address; /* "192.0.2.7" or "2001:db8::1"; empty: not over a network */
     struct span client_name;    /* its name by DNS when it was checked; or empty */
+    struct span local_user;     /* a user of this machine, then nothing of the three above is written; or empty */
+    unsigned local_uid;
     bool hide_client;           /* neither address nor names are written */
     struct span hostname;       /* ours */
-    struct span with;           /* received_with(), or our own word ("HTTP", "LOCAL") */
+    struct span with;           /* received_with(), or our own word ("HTTP", "local") */
     struct span tls_version;    /* "TLSv1.3"; empty: in clear */
     struct span tls_cipher;
     unsigned tls_bits;
