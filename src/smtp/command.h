@@ -14,7 +14,8 @@
 #define SMTP_VERB_LIST(X)                                                              \
     X(EHLO, "EHLO") X(HELO, "HELO") X(MAIL, "MAIL") X(RCPT, "RCPT") X(DATA, "DATA")    \
     X(BDAT, "BDAT") X(RSET, "RSET") X(NOOP, "NOOP") X(QUIT, "QUIT") X(HELP, "HELP")    \
-    X(VRFY, "VRFY") X(EXPN, "EXPN") X(STARTTLS, "STARTTLS") X(AUTH, "AUTH")
+    X(VRFY, "VRFY") X(EXPN, "EXPN") X(STARTTLS, "STARTTLS") X(AUTH, "AUTH")                \
+    X(XLOCAL, "XLOCAL")
 
 enum smtp_verb {
     SMTP_VERB_UNKNOWN,

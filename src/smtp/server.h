@@ -22,6 +22,7 @@ enum smtp_server_event_kind {
     SMTP_EVENT_AUTH,          /* (!) mechanism, octets (decoded), has_octets: an initial response was given */
     SMTP_EVENT_AUTH_RESPONSE, /* (!) octets: the answer to smtp_server_challenge(), decoded */
     SMTP_EVENT_AUTH_CANCEL,   /* the client gave the exchange up; forget it */
+    SMTP_EVENT_LOCAL,         /* (!) octets: XLOCAL's arguments (smtp/said.h); the door answers in its own words */
     SMTP_EVENT_MAIL,          /* (!) mail */
     SMTP_EVENT_RCPT,          /* (!) rcpt */
     SMTP_EVENT_DATA,          /* (!) the message begins; accepted: BODY... END follow; refused: the transaction is gone */
@@ -50,7 +51,7 @@ struct smtp_server_event {
     enum smtp_close why;        /* CLOSE */
     struct span mechanism;      /* AUTH, in upper case */
     bool has_octets;            /* AUTH */
-    struct span octets;         /* AUTH, AUTH_RESPONSE, BODY */
+    struct span octets;         /* AUTH, AUTH_RESPONSE, LOCAL, BODY */
     struct smtp_mail mail;      /* MAIL; spans borrowed from `in` until the next call of next() */
     struct smtp_rcpt rcpt;      /* RCPT; the same */
 };
@@ -73,6 +74,7 @@ enum {
     SMTP_OFFER_AUTH = 2,    /* AUTH is possible now (in the door's eyes: encrypted, or allowed in clear) */
     SMTP_NEED_TLS = 4,      /* no MAIL before TLS */
     SMTP_NEED_LOGIN = 8,    /* no MAIL before AUTH */
+    SMTP_OFFER_LOCAL = 32,  /* XLOCAL: the socket of this machine */
     SMTP_OFFER_PLUS = 16,   /* logins can be bound to the connection (RFC 5802 section 6) */
 };
 

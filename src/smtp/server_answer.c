@@ -27,6 +27,8 @@ static void accepted(struct smtp_server *server, enum smtp_server_event_kind kin
     case SMTP_EVENT_AUTH_RESPONSE:
         server->logged_in = true;
         break;
+    case SMTP_EVENT_LOCAL:
+        break;
     case SMTP_EVENT_MAIL:
         server_enter(server, SMTP_STATE_MAIL);
         break;

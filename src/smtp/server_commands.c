@@ -117,6 +117,16 @@ void server_auth_line(struct smtp_server *server, struct span line, struct smtp_
     ret->kind = cancelled || !decode_sasl(server, line, ret) ? SMTP_EVENT_AUTH_CANCEL : SMTP_EVENT_AUTH_RESPONSE;
 }
 
+static void on_xlocal(struct smtp_server *server, struct span args, struct smtp_server_event *ret)
+{
+    if (!(server->offers & SMTP_OFFER_LOCAL)) {
+        server_refuse(server, 500, STATUS_CODE(5, 5, 2), "This command is not known here");
+        return;
+    }
+    ret->octets = args;
+    ret->kind = SMTP_EVENT_LOCAL;
+}
+
 static void on_mail(struct smtp_server *server, struct span args, struct smtp_server_event *ret)
 {
     struct smtp_refusal why;
@@ -259,6 +269,7 @@ static const struct rule {
     [SMTP_VERB_HELP] = { ALWAYS, false, true, on_help, NULL },
     [SMTP_VERB_VRFY] = { ALWAYS, false, true, on_vrfy, NULL },
     [SMTP_VERB_EXPN] = { ALWAYS, false, true, on_expn, NULL },
+    [SMTP_VERB_XLOCAL] = { IN(GREETED), false, true, on_xlocal, "Say EHLO first, and not within a message" },
 };
 
 /* The client could not know our reply yet: it guesses, or somebody else wrote these octets. */

@@ -117,6 +117,8 @@ void server_say_ehlo(struct smtp_server *server)
         ehlo_line(server, SPAN("STARTTLS"), SPAN_NONE);
     if (server->offers & SMTP_OFFER_AUTH && settings->mechanisms.n > 0)
         auth_line(server);
+    if (server->offers & SMTP_OFFER_LOCAL)
+        ehlo_line(server, SPAN("XLOCAL"), SPAN_NONE);
     buf_add(out, SPAN("250-LIMITS RCPTMAX="));
     add_number(out, settings->max_recipients);
     buf_add(out, SPAN("\r\n250 HELP\r\n"));

@@ -64,7 +64,7 @@ static void forget_unneeded(struct clients *clients, struct client *client);
 enum refusal clients_enter(struct clients *clients, struct span octets, const struct client_limits *limits, int64_t now_ms,
                            struct client **ret)
 {
-    struct span key = span_head(octets, octets.n == 16 ? 8 : octets.n == 4 ? 4 : 0);
+    struct span key = span_head(octets, octets.n == 16 ? 8 : octets.n == 4 || octets.n == 5 ? octets.n : 0);
     uint64_t hash = hash_bytes(key);
     struct map_node *node = map_find(&clients->all, hash, is_client, &key);
     struct client *client = node ? CONTAINER(node, struct client, node) : make(clients, key, hash);

@@ -51,7 +51,7 @@ enum refusal {
     REFUSALS
 };
 
-/* One more connection from this address (4 or 16 octets, network order; others share one account). `limits` NULL: it is
+/* One more connection from this address (4 or 16 octets, network order; 5: a user of this machine; others share one account). `limits` NULL: it is
  * not counted by anybody. On a refusal (ADDRESS, NETWORK, OFTEN, NETWORK_OFTEN, MEMORY) `ret` stays as it is. */
 MUST_CHECK enum refusal clients_enter(struct clients *clients, struct span octets, const struct client_limits *limits,
                                       int64_t now_ms, struct client **ret);

@@ -37,6 +37,8 @@ static void make_smtp(struct smtpd_config *config)
         .max_line = (uint32_t)settings->max_line,
         .fix_newlines = settings->bare_newline == SMTPD_BARE_NEWLINE_FIX,
     };
+    config->smtp_local = config->smtp;
+    config->smtp_local.free_order = true;
 }
 
 static void make_limits(struct smtpd_config *config, const struct supervisor_settings *settings)

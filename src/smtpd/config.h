@@ -16,7 +16,7 @@ struct smtpd_config {
     const struct smtpd_root *root; /* conf's */
     struct buf hostname;
     struct tls_server *tls;        /* NULL: no certificate at all */
-    struct smtp_server_settings smtp;
+    struct smtp_server_settings smtp, smtp_local; /* local: programs that speak without waiting are no strangers */
     struct client_limits limits;
     uint64_t max_memory;           /* octets */
 };

@@ -1,5 +1,6 @@
 #include "smtpd/door.h"
 #include "net/listen.h"
+#include "smtpd/local.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,6 +34,19 @@ static void turn_away(struct door *door, int fd, const struct net_address *peer,
     close(fd);
 }
 
+static const struct conf_listen local_listen = { .service = CONF_SERVICE_SUBMISSION, .tls = CONF_LISTEN_NONE };
+
+/* Users of this machine are counted each by itself; root is not. */
+static enum refusal count_local(struct door *door, int fd, struct client **ret)
+{
+    struct ucred user;
+    char key[LOCAL_KEY_OCTETS];
+    if (!local_peer(fd, &user))
+        return REFUSAL_MEMORY;
+    return clients_enter(&door->smtpd->clients, local_key(user.uid, key), user.uid == 0 ? NULL : &door->config->limits,
+                         loop_now_ms(door->smtpd->loop), ret);
+}
+
 static void on_accept(void *arg, struct listener *listener, int fd, const struct net_address *peer)
 {
     struct door *door = arg;
@@ -44,6 +58,8 @@ static void on_accept(void *arg, struct listener *listener, int fd, const struct
     if (why == REFUSAL_NONE && conf_ip_from(&peer->as.any, &ip) && !conf_networks_have(&door->listen->proxy_from, &ip))
         why = clients_enter(&smtpd->clients, net_address_octets(peer), smtpd_config_limits(door->config, &ip),
                             loop_now_ms(smtpd->loop), &client);
+    if (why == REFUSAL_NONE && door->listen == &local_listen)
+        why = count_local(door, fd, &client);
     if (why != REFUSAL_NONE)
         turn_away(door, fd, peer, why);
     else
@@ -60,13 +76,15 @@ static const struct listener_events events = { on_accept, on_exhausted };
 enum status doors_open(struct doors *doors, struct smtpd *smtpd, struct smtpd_config *config, uint32_t index, int fd)
 {
     const struct conf_list *rows = &config->root->common.listen;
-    struct door *door = index < rows->n ? calloc(1, sizeof *door) : NULL;
+    bool known = index < rows->n || index == WIRE_LISTENER_LOCAL;
+    struct door *door = known ? calloc(1, sizeof *door) : NULL;
     if (!door) {
         close(fd);
-        return index < rows->n ? STATUS_MEMORY : STATUS_NOT_FOUND;
+        return known ? STATUS_MEMORY : STATUS_NOT_FOUND;
     }
     const struct conf_listen *all = rows->items;
-    *door = (struct door){ .doors = doors, .smtpd = smtpd, .config = smtpd_config_ref(config), .listen = &all[index] };
+    *door = (struct door){ .doors = doors, .smtpd = smtpd, .config = smtpd_config_ref(config),
+                           .listen = index == WIRE_LISTENER_LOCAL ? &local_listen : &all[index] };
     list_add_last(&doors->open, &door->link);
     door->listener = listener_new(smtpd->loop, fd, &events, door);
     if (door->listener)

@@ -1,5 +1,6 @@
 /* MAIL and RCPT: who may send as whom, and to whom. */
 #include "policy/recipient.h"
+#include "smtpd/local.h"
 #include "smtpd/session_priv.h"
 
 #define RECIPIENT_OCTETS 64u /* that a recipient takes beside its texts */
@@ -22,9 +23,12 @@ static void no_memory(struct session *session, const char *stage)
 /* Asks whether the login may use this sender. True: the answer will come. */
 static bool ask_sender(struct session *session, struct span sender)
 {
-    struct ask_may_send ask = { .account = session_account(session), .credential = session->credential,
-                                .which = MAY_SEND_ENVELOPE, .count = 1 };
-    ask.addresses[0] = sender;
+    struct ask_may_send ask = { .account = session_rights(session), .credential = session->credential, .which = MAY_SEND_ENVELOPE };
+    if (session->local)
+        local_ask_add(session, sender, &ask);
+    else
+        ask.addresses[ask.count++] = sender;
+    local_ask_end(&ask);
     session->asked_ms = loop_now_ms(session->smtpd->loop);
     return asking_may_send(&session->smtpd->asking, &session->question, &ask);
 }
@@ -50,6 +54,19 @@ void envelope_begin(struct session *session)
     transaction_end(session->transaction);
 }
 
+/* A user of this machine whose rights are known without a question. */
+static void local_mail(struct session *session, struct span sender, bool may)
+{
+    AUTO(buf_done) struct buf text = BUF_EMPTY(POLICY_REFUSAL_MAX);
+    if (may) {
+        envelope_begin(session);
+        return;
+    }
+    local_refusal(session, sender, &text);
+    session_refuse(session, "MAIL", SPAN_NONE, 553, STATUS_CODE(5, 7, 1), buf_span(&text));
+    transaction_end(session->transaction);
+}
+
 void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
 {
     char room[ADDRESS_MAX];
@@ -62,6 +79,11 @@ void envelope_on_mail(struct session *session, const struct smtp_mail *mail)
     }
     keep_parameters(transaction, mail);
     /* The null sender is nobody's name: read receipts must carry it. From: is asked about all the same. */
+    enum local_says says = session->local ? local_judge(session, sender, false) : LOCAL_ASK;
+    if (says != LOCAL_ASK) {
+        local_mail(session, sender, says == LOCAL_YES);
+        return;
+    }
     bool must_ask = session->account && sender.n > 0 && !login_is_vouched(session, sender, SPAN_NONE);
     if (!must_ask)
         envelope_begin(session);

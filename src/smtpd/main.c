@@ -1,5 +1,6 @@
 #include "net/stream.h"
 #include "smtpd/door.h"
+#include "smtpd/local.h"
 #include "smtpd/smtpd.h"
 #include "wire/process.h"
 #include <stdlib.h>
@@ -220,6 +221,8 @@ static void on_drain(void *arg)
     leave_if_empty(state);
 }
 
+static void on_who_is(void *arg, const struct supervisor_who_is *who) { local_on_who(&((struct role_state *)arg)->smtpd, who); }
+
 /* -- the store's news -- */
 
 static void on_ending(void *arg) { sessions_lose_bodies(&((struct role_state *)arg)->smtpd); }
@@ -244,6 +247,8 @@ static void role_init(struct role_state *state)
     smtpd->log = &state->process.log;
     list_init(&smtpd->configs);
     list_init(&smtpd->sessions);
+    list_init(&smtpd->locals);
+    smtpd->supervisor = state->process.supervisor;
     transactions_init(smtpd);
     list_init(&smtpd->given_up);
     list_init(&state->waiting_doors);
@@ -289,6 +294,7 @@ int smtpd_main(void)
 {
     static const struct process_orders orders = {
         .settings = on_settings, .listener = on_listener, .peer = on_peer, .tickets = on_tickets, .lock = on_lock, .tally = on_tally,
+        .who_is = on_who_is,
         .start = on_hold, .reload = on_hold, .drain = on_drain, .is_joined = is_joined,
     };
     struct role_state state = { 0 };

@@ -1,5 +1,6 @@
 /* DATA or BDAT, the octets, the end: from the client's last line to the disk and the 250. */
 #include "mail/received.h"
+#include "smtpd/local.h"
 #include "smtpd/session_priv.h"
 #include "base/mutant.h"
 #include <stdio.h>
@@ -88,6 +89,8 @@ void message_facts(struct session *session, struct intake_facts *ret)
         .id = transaction->id,
         .now_wall_ms = loop_wall_ms(session->smtpd->loop),
     };
+    if (session->local)
+        local_facts(session, ret);
 }
 
 static void refuse_intake(struct session *session)
@@ -100,11 +103,32 @@ static void refuse_intake(struct session *session)
     message_spoil(session, code, status, span_str(text));
 }
 
+/* The first address of From: that a user of this machine may not use, as far as that is known without a question; or none. */
+static bool find_foreign(const struct session *session, struct span *ret)
+{
+    const struct intake *intake = &session->transaction->intake;
+    for (uint32_t i = 0; session->local && i < intake_from_count(intake); i++)
+        if (local_judge(session, intake_from(intake, i), true) == LOCAL_NO) {
+            *ret = intake_from(intake, i);
+            return true;
+        }
+    return false;
+}
+
+static void refuse_foreign(struct session *session, struct span address)
+{
+    AUTO(buf_done) struct buf text = BUF_EMPTY(POLICY_REFUSAL_MAX);
+    local_refusal(session, address, &text);
+    message_spoil(session, 550, STATUS_CODE(5, 7, 1), buf_span(&text));
+}
+
 /* Must directory be asked about From:? Not when a moment ago it said yes to the same as MAIL's sender. */
 static bool must_ask_author(const struct session *session)
 {
     const struct intake *intake = &session->transaction->intake;
     bool vouched = true;
+    if (session->local && local_judge(session, SPAN_NONE, false) == LOCAL_YES)
+        return false;
     for (uint32_t i = 0; vouched && session->account && i < intake_from_count(intake); i++)
         vouched = login_is_vouched(session, intake_from(intake, i), intake_sender_of(intake));
     return !vouched;
@@ -114,10 +138,13 @@ static bool must_ask_author(const struct session *session)
 static bool ask_author(struct session *session)
 {
     const struct intake *intake = &session->transaction->intake;
-    struct ask_may_send ask = { .account = session_account(session), .credential = session->credential,
-                                .which = MAY_SEND_HEADER, .count = intake_from_count(intake) };
-    for (uint32_t i = 0; i < ask.count; i++)
-        ask.addresses[i] = intake_from(intake, i);
+    struct ask_may_send ask = { .account = session_rights(session), .credential = session->credential, .which = MAY_SEND_HEADER };
+    for (uint32_t i = 0; i < intake_from_count(intake); i++)
+        if (session->local)
+            local_ask_add(session, intake_from(intake, i), &ask);
+        else
+            ask.addresses[ask.count++] = intake_from(intake, i);
+    local_ask_end(&ask);
     session->asked_ms = loop_now_ms(session->smtpd->loop);
     return asking_may_send(&session->smtpd->asking, &session->question, &ask);
 }
@@ -134,9 +161,12 @@ void message_on_end(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     struct intake_facts facts;
+    struct span foreign;
     message_facts(session, &facts);
     if (!transaction->big && intake_header(&transaction->intake, &facts) != STATUS_OK)
         refuse_intake(session);
+    else if (find_foreign(session, &foreign))
+        refuse_foreign(session, foreign);
     else if (!must_ask_author(session))
         go_to_disk(session);
     else if (!ask_author(session))
@@ -223,6 +253,8 @@ bool message_store(struct transaction *transaction, const struct spool_body_ref 
         refuse_intake(session);
         return false;
     }
+    if (session->local)
+        local_log(session, transaction->id);
     enum status status = store_put(&session->smtpd->store, &transaction->intake, file, on_stored);
     if (status == STATUS_OK) {
         session->smtpd->storing++;

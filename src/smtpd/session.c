@@ -1,6 +1,7 @@
 #include "smtpd/session_priv.h"
 #include "base/time.h"
 #include "net/proxy.h"
+#include "smtpd/local.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -78,6 +79,7 @@ static void session_free(struct session *session)
     clients_leave(&smtpd->clients, session->client);
     list_remove(&session->link);
     smtp_server_done(&session->server);
+    local_free(session->local);
     smtpd_config_unref(session->config);
     free(session->account);
     free(session);
@@ -244,6 +246,7 @@ static bool act(struct session *session, const struct smtp_server_event *event)
     case SMTP_EVENT_AUTH: session->secret = true; login_on_auth(session, event); break;
     case SMTP_EVENT_AUTH_RESPONSE: session->secret = true; login_on_response(session, event); break;
     case SMTP_EVENT_AUTH_CANCEL: asking_cancel(&session->smtpd->asking, &session->question); break;
+    case SMTP_EVENT_LOCAL: local_on_said(session, event->octets); break;
     case SMTP_EVENT_MAIL: session->busy_ms = 0; stream_set_bulk(session->stream, false); envelope_on_mail(session, &event->mail); break;
     case SMTP_EVENT_RCPT: envelope_on_rcpt(session, &event->rcpt); break;
     case SMTP_EVENT_DATA: message_on_data(session); break;
@@ -332,6 +335,10 @@ void session_go_on(struct session *session)
 static void set_offers(struct session *session)
 {
     const struct smtpd_settings *settings = session_settings(session);
+    if (session->local) {
+        session->server.offers = SMTP_OFFER_LOCAL;
+        return;
+    }
     bool tls = stream_tls(session->stream) != NULL;
     bool can_tls = !tls && session->listen->tls == CONF_LISTEN_STARTTLS && session->config->tls;
     bool can_login = tls || settings->login_without_tls;
@@ -345,11 +352,14 @@ static void greet(struct session *session)
 {
     session->greeted = true;
     set_offers(session);
-    smtp_server_greet(&session->server, stream_input(session->stream).n);
+    smtp_server_greet(&session->server, session->local ? 0 : stream_input(session->stream).n);
     session_go_on(session);
     if (!session->over)
         set_timer(session);
 }
+
+void session_on_local(struct session *session) { greet(session); }
+static bool waits_for_name(const struct session *session) { return session->local && session->local->token; }
 
 /* Greets now, or a little later where talking early gives a robot away. */
 static void greet_soon(struct session *session)
@@ -443,7 +453,7 @@ static void on_proxy(struct session *session, struct span input)
 static void on_readable(void *arg, struct stream *stream, struct span input)
 {
     struct session *session = arg;
-    if (session->over)
+    if (session->over || waits_for_name(session))
         return;
     if (session->proxy)
         on_proxy(session, input);
@@ -488,7 +498,7 @@ static void on_end(void *arg, struct stream *stream, enum status why)
         log_info(session->smtpd->log, "tls-failed", LOG_STR("client", session->address),
                  LOG_STR("why", stream_tls_failure(stream)));
     bool owed = session->server.waiting != SMTP_EVENT_MORE || session->stalled;
-    if (why == STATUS_CLOSED && owed && !session->over) {
+    if (why == STATUS_CLOSED && (owed || waits_for_name(session)) && !session->over) {
         session->ended = true; /* only half closed, perhaps: it may still read our answer */
         return;
     }
@@ -521,7 +531,8 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
     list_init(&session->in_shaking);
     list_add_last(&smtpd->sessions, &session->link);
     smtpd->session_count++;
-    smtp_server_init(&session->server, &config->smtp, 0);
+    bool local = peer->as.any.sa_family == AF_UNIX;
+    smtp_server_init(&session->server, local ? &config->smtp_local : &config->smtp, 0);
     loop_timer_init(smtpd->loop, &session->timer, on_due);
     loop_task_init(smtpd->loop, &session->gone, on_gone);
     session->active_ms = loop_now_ms(smtpd->loop);
@@ -530,7 +541,9 @@ void session_begin(struct smtpd *smtpd, struct smtpd_config *config, const struc
     tally_more(&smtpd->tally, TALLY_ACCEPTED, 1);
     look_at(session, session->active_ms + session_idle_ms(session));
     session->proxy = session->has_ip && conf_networks_have(&listen->proxy_from, &session->ip);
-    if (!session->proxy)
+    if (local && !local_begin(session, fd))
+        session_cut(session, "nobody says who it is");
+    else if (!session->proxy && !local)
         open_door(session, false);
 }
 

@@ -29,6 +29,9 @@ struct smtpd {
     struct load load;
     struct list sessions;
     unsigned session_count;
+    struct list locals;           /* struct local: clients of this machine */
+    uint64_t local_token;
+    struct channel *supervisor;   /* knows who they are */
     struct list spare;            /* struct transaction, used before: their memory is kept */
     unsigned spare_count, spare_least; /* least: since the last time that they were tidied */
     uint64_t spare_octets;

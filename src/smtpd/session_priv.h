@@ -5,6 +5,7 @@
 #include "smtpd/session.h"
 
 struct big;
+struct local;
 
 /* A message from MAIL to its end. */
 struct transaction {
@@ -40,6 +41,7 @@ struct session {
     struct question question;
     struct transaction *transaction; /* NULL outside */
     struct client *client;
+    struct local *local;          /* a client of this machine (smtpd/local.h); NULL: not one */
     char *account;                /* who logged in; NULL: nobody */
     size_t account_n;
     uint64_t credential;          /* with what, as directory numbers it */
@@ -81,6 +83,9 @@ static inline struct span session_account(const struct session *session)
     return span_of(session->account, session->account_n);
 }
 
+/* Whose rights hold: the account's, or those lent to a user of this machine. */
+struct span session_rights(const struct session *session);
+
 /* session_time.c: how long a client that says nothing is waited for: less for strangers who keep others out. */
 int64_t session_idle_ms(const struct session *session);
 bool session_is_receiving(const struct session *session); /* octets of a message, also those that go nowhere */
@@ -92,6 +97,8 @@ int64_t session_next_look(const struct session *session, int64_t now);
 void session_cut(struct session *session, const char *why);
 /* Silent sessions look at their clocks again: the load has changed. */
 void sessions_hurry(struct smtpd *smtpd);
+/* The supervisor has said who the client of this machine is. */
+void session_on_local(struct session *session);
 /* After an answer was given outside the session's own run. */
 void session_go_on(struct session *session);
 /* The log line of a refusal: what was refused, for whom and why. */

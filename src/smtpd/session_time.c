@@ -13,7 +13,7 @@ bool session_is_slow(const struct session *session, int64_t now)
 {
     const struct smtpd_settings *settings = session_settings(session);
     int64_t took = now - session->transaction->data_ms, rate = settings->minimum_rate;
-    return session_is_receiving(session) && rate > 0 && took > settings->rate_grace_ms &&
+    return session_is_receiving(session) && !session->local && rate > 0 && took > settings->rate_grace_ms &&
            (int64_t)session->server.body.octets / (took / 1000) < rate;
 }
 

@@ -98,6 +98,7 @@ static const struct conf_directive root_rows[] = {
     { "smtpd", CONF_SECTION, AT(smtpd), .help = "Receiving mail.", .section = &smtpd_settings_section },
     { "relay", CONF_SECTION, AT(relay), .help = "For whom we carry mail that nobody logged in for.",
       .section = &policy_settings_section },
+    { "local", CONF_SECTION, AT(local), .help = "Mail from this machine.", .section = &policy_local_section },
     { 0 }
 };
 const struct conf_section smtpd_root_section = { root_rows, sizeof(struct smtpd_root), NULL };

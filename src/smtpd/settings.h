@@ -1,6 +1,7 @@
 /* smtpd/settings.h -- what can be set about receiving: the section `smtpd`. */
 #pragma once
 #include "conf/common.h"
+#include "policy/local.h"
 #include "policy/settings.h"
 
 enum smtpd_bare_newline { SMTPD_BARE_NEWLINE_REFUSE, SMTPD_BARE_NEWLINE_FIX };
@@ -39,6 +40,7 @@ struct smtpd_root {
     struct conf_common common;
     struct smtpd_settings smtpd;
     struct policy_settings relay;
+    struct policy_local local;
 };
 
 /* The octets that one of `processes` may use on a machine with `machine` octets (0: nobody knows). */

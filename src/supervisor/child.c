@@ -58,6 +58,19 @@ static void tell_failed(struct child *child, struct span why)
     supervisor_child_failed(child, buf_span(&text));
 }
 
+/* A client of this machine came to smtpd, which can look nothing up. */
+static void tell_who(struct child *child, struct span body)
+{
+    struct supervisor_who who;
+    struct supervisor_who_is found;
+    AUTO(buf_done) struct buf answer = BUF_EMPTY(2048);
+    if (child->role != ROLE_SMTPD || !supervisor_who_get(body, &who))
+        return;
+    who_find(&who, &found);
+    supervisor_who_is_put(&answer, &found);
+    channel_send(child->channel, SUPERVISOR_WHO_IS, buf_span(&answer));
+}
+
 static void on_message(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct child *child = arg;
@@ -66,6 +79,8 @@ static void on_message(void *arg, struct channel *channel, struct channel_messag
         supervisor_child_ready(child);
     else if (message->kind == SUPERVISOR_FAILED && supervisor_failed_get(message->body, &failed))
         tell_failed(child, failed.text);
+    else if (message->kind == SUPERVISOR_WHO)
+        tell_who(child, message->body);
     /* DRAINED: its end follows, and that is what counts */
 }
 
@@ -188,6 +203,11 @@ static void send_listeners(struct child *child)
         AUTO(buf_done) struct buf body = BUF_EMPTY(64);
         supervisor_listener_put(&body, &(struct supervisor_listener){ doors->items[i].index });
         channel_send_fds(child->channel, SUPERVISOR_LISTENER, buf_span(&body), &doors->items[i].fds[child->number], 1);
+    }
+    if (doors->local >= 0) {
+        AUTO(buf_done) struct buf body = BUF_EMPTY(64);
+        supervisor_listener_put(&body, &(struct supervisor_listener){ WIRE_LISTENER_LOCAL });
+        channel_send_fds(child->channel, SUPERVISOR_LISTENER, buf_span(&body), &doors->local, 1);
     }
 }
 

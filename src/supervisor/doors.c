@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct net_address net_of(const struct conf_address *address)
@@ -84,6 +85,50 @@ static void open_one(struct doors *doors, const struct plan *plan, const struct 
                   conf_address_text(&listen->address, text), strerror(error), hint(error));
 }
 
+static bool local_address(const struct plan *plan, struct net_address *ret)
+{
+    AUTO(buf_done) struct buf text = BUF_EMPTY(8192);
+    const struct span *path = &plan->settings->local.socket, *run_dir = &plan->settings->common.run_dir;
+    if (path->n > 0)
+        buf_printf(&text, "unix:%.*s", SPAN_ARGS(*path));
+    else
+        buf_printf(&text, "unix:%.*s/" POLICY_LOCAL_SOCKET, SPAN_ARGS(*run_dir));
+    return net_address_parse(buf_span(&text), 0, ret) == STATUS_OK;
+}
+
+static bool is_same_path(const struct doors *doors, const struct net_address *at)
+{
+    return doors && doors->local >= 0 && strcmp(doors->local_at.as.un.sun_path, at->as.un.sun_path) == 0;
+}
+
+/* Everybody on the machine may connect from the socket's first moment: no chmod(2) on a path that others could replace. */
+static enum status open_for_all(const struct net_address *at, int *ret)
+{
+    mode_t mask = umask(0111);
+    enum status status = listen_open(at, &(struct listen_options){ 0 }, ret);
+    umask(mask);
+    return status;
+}
+
+bool doors_open_local(struct doors *doors, const struct plan *plan, const struct doors *old, struct conf_faults *faults)
+{
+    const struct policy_local *local = &plan->settings->local;
+    const void *where = local->socket.n ? &local->socket : &plan->settings->common.run_dir;
+    if (!local->listen)
+        return true;
+    if (!local_address(plan, &doors->local_at)) {
+        conf_fault_at(plan->conf, where, faults, "local: the path of the socket is too long");
+        return false;
+    }
+    if (is_same_path(old, &doors->local_at))
+        doors->local = fcntl(old->local, F_DUPFD_CLOEXEC, 4);
+    else if (open_for_all(&doors->local_at, &doors->local) != STATUS_OK)
+        doors->local = -1;
+    if (doors->local < 0)
+        conf_fault_at(plan->conf, where, faults, "local: cannot listen on %s: %s", doors->local_at.as.un.sun_path, strerror(errno));
+    return doors->local >= 0;
+}
+
 struct doors *supervisor_doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
                          struct conf_faults *faults)
 {
@@ -98,6 +143,7 @@ struct doors *supervisor_doors_open(const struct plan *plan, const struct doors 
         return NULL;
     }
     doors->processes = processes;
+    doors->local = -1;
     for (uint32_t i = 0; i < n; i++)
         open_one(doors, plan, old, i, faults);
     if (faults->count == before)
@@ -106,10 +152,18 @@ struct doors *supervisor_doors_open(const struct plan *plan, const struct doors 
     return NULL;
 }
 
+void doors_unlink(const struct doors *doors, const struct doors *stays)
+{
+    if (doors && doors->local >= 0 && !is_same_path(stays, &doors->local_at))
+        unlink(doors->local_at.as.un.sun_path);
+}
+
 void doors_free(struct doors *doors)
 {
     if (!doors)
         return;
+    if (doors->local >= 0)
+        close(doors->local);
     for (size_t i = 0; i < doors->n; i++) {
         for (unsigned j = 0; j < doors->processes; j++)
             if (doors->items[i].fds[j] >= 0)

@@ -5,6 +5,7 @@
  * the sockets of addresses that stay.
  */
 #pragma once
+#include "net/address.h"
 #include "supervisor/plan.h"
 
 struct door {
@@ -17,10 +18,16 @@ struct doors {
     struct door *items;
     size_t n;
     unsigned processes;
+    int local;                    /* the socket of `local`, one for all; -1: none */
+    struct net_address local_at;  /* its path */
 };
 
 /* NULL: `faults` says which ports are in use, or what else the system refused. `old` (may be NULL) gives the sockets
  * that stay. An address of the default list whose family the machine has not is left out. */
 struct doors *supervisor_doors_open(const struct plan *plan, const struct doors *old, unsigned processes,
                          struct conf_faults *faults);
+/* The socket of `local`, where it is wanted. False: `faults` says why not. */
+MUST_CHECK bool doors_open_local(struct doors *doors, const struct plan *plan, const struct doors *old, struct conf_faults *faults);
 void doors_free(struct doors *doors);
+/* The path of the local socket goes, unless `stays` (may be NULL) listens there. */
+void doors_unlink(const struct doors *doors, const struct doors *stays);

@@ -52,11 +52,23 @@ static bool make_accounts(const struct plan *plan, struct conf_faults *faults)
     return make_one(plan, "accounts", &name, faults);
 }
 
+/* Whoever hands in mail goes through run-dir to the socket; what else is in it has its own mode. */
+static bool let_pass(const struct plan *plan, struct conf_faults *faults)
+{
+    const struct span *path = &plan->settings->common.run_dir;
+    struct stat at;
+    if (!plan->settings->local.listen || plan->settings->local.socket.n || (stat(path->p, &at) == 0 && at.st_mode & S_IXOTH) ||
+        chmod(path->p, (at.st_mode & 07777) | S_IXOTH) == 0)
+        return true;
+    conf_fault_at(plan->conf, path, faults, "run-dir: others cannot be let through %s to the local socket: %s", path->p, strerror(errno));
+    return false;
+}
+
 bool folders_make(const struct plan *plan, struct conf_faults *faults)
 {
     const struct conf_common *common = &plan->settings->common;
     return make_one(plan, "state-dir", &common->state_dir, faults) &&
-           make_one(plan, "run-dir", &common->run_dir, faults) && make_accounts(plan, faults);
+           make_one(plan, "run-dir", &common->run_dir, faults) && let_pass(plan, faults) && make_accounts(plan, faults);
 }
 
 static int open_lock(const struct plan *plan, int flags)

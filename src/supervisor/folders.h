@@ -2,7 +2,7 @@
 #pragma once
 #include "supervisor/plan.h"
 
-/* Makes state-dir and run-dir (mode 0750, the user's); an existing one that others may write to is a fault. */
+/* Makes state-dir and run-dir (mode 0750, the user's; run-dir 0751 for the local socket); an existing one that others may write to is a fault. */
 MUST_CHECK bool folders_make(const struct plan *plan, struct conf_faults *faults);
 /* Locks state-dir for this supervisor and writes our process id into it and into run-dir. -1: `faults` says who holds
  * it. The lock lasts as long as the descriptor. `*ret_was_cut_off`: another id stands in it, whose owner never came to

@@ -23,6 +23,7 @@ static void finish(struct supervisor *supervisor)
     struct reload *reload = supervisor->reload;
     supervisor->reload = NULL;
     loop_timer_stop(&reload->late);
+    doors_unlink(reload->old_doors, supervisor->doors);
     doors_free(reload->old_doors);
     plan_free(reload->old_plan);
     notify("READY=1");
@@ -94,7 +95,7 @@ static bool prepare(struct supervisor *supervisor, struct plan **plan, struct do
     if (faults->count != before || !plan_self_sign(*plan, faults, &made))
         return false;
     *doors = supervisor_doors_open(*plan, supervisor->doors, supervisor->doors->processes, faults);
-    return *doors && open_log(supervisor, *plan, faults);
+    return *doors && doors_open_local(*doors, *plan, supervisor->doors, faults) && open_log(supervisor, *plan, faults);
 }
 
 static void tell_all(struct supervisor *supervisor)
@@ -155,6 +156,7 @@ void reload_start(struct supervisor *supervisor, reload_done_fn *on_done, void *
         tell_all(supervisor);
     } else {
         log_error(&supervisor->log, "reload-refused", LOG_SPAN("why", buf_span(&faults.text)));
+        doors_unlink(doors, supervisor->doors);
         doors_free(doors);
         plan_free(plan);
         notify("READY=1");

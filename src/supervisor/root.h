@@ -4,6 +4,7 @@
 #include "delivery/settings.h"
 #include "directory/settings.h"
 #include "net/settings.h"
+#include "policy/local.h"
 #include "policy/settings.h"
 #include "queue/settings.h"
 #include "smtpd/settings.h"
@@ -12,6 +13,7 @@ struct root_settings {
     struct conf_common common;
     struct smtpd_settings smtpd;
     struct policy_settings relay;
+    struct policy_local local;
     struct directory_settings accounts;
     struct queue_settings queue;
     struct dsn_settings dsn;

@@ -122,6 +122,7 @@ void supervisor_stop(struct supervisor *supervisor)
     log_info(&supervisor->log, "stopping");
     notify("STOPPING=1\nSTATUS=Finishing what is in hand");
     reload_cancel(supervisor);
+    doors_unlink(supervisor->doors, NULL);
     doors_free(supervisor->doors); /* with the children's copies closed, new clients are refused at once */
     supervisor->doors = NULL;
     loop_timer_set(&supervisor->deadline, supervisor->plan->settings->common.drain_ms);
@@ -272,7 +273,7 @@ static bool open_all(struct supervisor *supervisor, struct conf_faults *faults)
         log_warning(&supervisor->log, "self-signed-certificate", LOG_BOOL("made", made),
                     LOG_STR("why", "no certificate is configured (tls.certificates); clients will warn or refuse"));
     supervisor->doors = supervisor_doors_open(supervisor->plan, NULL, processes, faults);
-    if (!supervisor->doors || !make_tally(supervisor, faults))
+    if (!supervisor->doors || !doors_open_local(supervisor->doors, supervisor->plan, NULL, faults) || !make_tally(supervisor, faults))
         return false;
     supervisor->tickets.count = 1;
     tls_random(supervisor->tickets.keys[0], sizeof supervisor->tickets.keys[0]);
@@ -286,6 +287,7 @@ static void close_all(struct supervisor *supervisor)
         child_kill(&supervisor->children[i]); /* none is left after a stop; after a failed start some are */
         child_done(&supervisor->children[i]);
     }
+    doors_unlink(supervisor->doors, NULL);
     doors_free(supervisor->doors);
     if (supervisor->loop) {
         loop_hook_remove(&supervisor->flush);

@@ -1,7 +1,7 @@
 /* supervisor/supervisor_priv.h -- the supervisor's state, shared by the files that keep it.
  *
  * supervisor.c starts, stops and hears signals; child.c keeps one process; reload.c changes the settings under way;
- * control.c is the socket; limits.c the descriptors; windows.c tells when messages may arrive twice.
+ * control.c is the socket; who.c knows the users of the machine; limits.c the descriptors; windows.c tells when messages may arrive twice.
  */
 #pragma once
 #include "base/log.h"
@@ -85,6 +85,11 @@ void supervisor_stop(struct supervisor *supervisor);                /* the secon
 /* --- limits.c --- */
 void limits_raise(const struct plan *plan);  /* descriptors, as far as the system lets us */
 void limits_tell(struct supervisor *supervisor, const struct plan *plan); /* warns when they are too few for the settings */
+
+/* --- who.c --- */
+/* Who has this uid, and in which control group its process is, as far as that can be seen. Spans are valid until the next
+ * call. */
+void who_find(const struct supervisor_who *who, struct supervisor_who_is *ret);
 
 /* --- windows.c --- */
 void windows_begin(struct supervisor *supervisor);  /* before the first process is started */

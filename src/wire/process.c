@@ -89,6 +89,13 @@ static void take_tally(struct process *process, struct channel_message *message)
         process->orders->tally(process->arg, &tally, take_fd(message));
 }
 
+static void take_who_is(struct process *process, struct span body)
+{
+    struct supervisor_who_is who;
+    if (process->orders->who_is && supervisor_who_is_get(body, &who))
+        process->orders->who_is(process->arg, &who);
+}
+
 static void take_tickets(struct process *process, struct span body)
 {
     struct supervisor_tickets tickets;
@@ -178,6 +185,9 @@ static void on_order(void *arg, struct channel *channel, struct channel_message 
         break;
     case SUPERVISOR_TALLY:
         take_tally(process, message);
+        break;
+    case SUPERVISOR_WHO_IS:
+        take_who_is(process, message->body);
         break;
     case SUPERVISOR_START:
         start(process);

@@ -20,6 +20,7 @@ struct process_orders {
     void (*peer)(void *arg, const struct supervisor_peer *peer, int fd);       /* NULL: closed */
     void (*tickets)(void *arg, const struct supervisor_tickets *tickets);      /* NULL: not wanted */
     void (*tally)(void *arg, const struct supervisor_tally *tally, int fd);    /* NULL: closed */
+    void (*who_is)(void *arg, const struct supervisor_who_is *who);            /* NULL: it never asks */
     /* Just before START: what the role needs of the machine from then on (lock/lock.h), by the settings last sent. False:
      * they ask for no locks. NULL: nothing beside the role's system calls. */
     bool (*lock)(void *arg, struct lock *lock);

@@ -110,6 +110,38 @@ bool supervisor_tickets_get(struct span body, struct supervisor_tickets *ret)
     return wire_end(&reader);
 }
 
+void supervisor_who_put(struct buf *buf, const struct supervisor_who *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_u32(buf, value->uid);
+    wire_put_u32(buf, value->pid);
+}
+
+bool supervisor_who_get(struct span body, struct supervisor_who *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->uid = wire_get_u32(&reader);
+    ret->pid = wire_get_u32(&reader);
+    return wire_end(&reader);
+}
+
+void supervisor_who_is_put(struct buf *buf, const struct supervisor_who_is *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->name);
+    wire_put_span(buf, value->cgroup);
+}
+
+bool supervisor_who_is_get(struct span body, struct supervisor_who_is *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->name = wire_get_span(&reader, WIRE_USER_MAX);
+    ret->cgroup = wire_get_span(&reader, WIRE_CGROUP_MAX);
+    return wire_end(&reader);
+}
+
 void supervisor_failed_put(struct buf *buf, const struct supervisor_failed *value)
 {
     wire_put_span(buf, value->text);

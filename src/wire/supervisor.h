@@ -25,6 +25,8 @@ enum supervisor_kind {
     SUPERVISOR_READY,        /* up: doors are open; answers START and RELOAD */
     SUPERVISOR_DRAINED,      /* up: nothing left in hand */
     SUPERVISOR_FAILED,       /* up: struct supervisor_failed: cannot go on, or refuses these settings */
+    SUPERVISOR_WHO,          /* up: struct supervisor_who: smtpd has a client of this machine */
+    SUPERVISOR_WHO_IS,       /* struct supervisor_who_is: the answer */
     SUPERVISOR_TALLY,        /* struct supervisor_tally (wire/tally.h), one descriptor; before START, to smtpd and directory */
 };
 
@@ -51,8 +53,9 @@ MUST_CHECK bool supervisor_settings_get(struct span body, struct supervisor_sett
 /* The content of the blob of that name, or SPAN_NONE. */
 struct span supervisor_settings_blob(const struct supervisor_settings *settings, struct span name);
 
+#define WIRE_LISTENER_LOCAL UINT32_MAX /* the socket of `local`; all processes smtpd have the same one */
 struct supervisor_listener {
-    uint32_t index;       /* row of `listen` in the settings */
+    uint32_t index;       /* row of `listen` in the settings, or WIRE_LISTENER_LOCAL */
 };
 void supervisor_listener_put(struct buf *buf, const struct supervisor_listener *value);
 MUST_CHECK bool supervisor_listener_get(struct span body, struct supervisor_listener *ret);
@@ -74,6 +77,25 @@ struct supervisor_tickets {
 };
 void supervisor_tickets_put(struct buf *buf, const struct supervisor_tickets *value);
 MUST_CHECK bool supervisor_tickets_get(struct span body, struct supervisor_tickets *ret);
+
+/* What the kernel said about a client (SO_PEERCRED), and what the system knows of it: smtpd opens no files. */
+struct supervisor_who {
+    uint64_t token;
+    uint32_t uid;
+    uint32_t pid;
+};
+void supervisor_who_put(struct buf *buf, const struct supervisor_who *value);
+MUST_CHECK bool supervisor_who_get(struct span body, struct supervisor_who *ret);
+
+#define WIRE_USER_MAX 64
+#define WIRE_CGROUP_MAX 512
+struct supervisor_who_is {
+    uint64_t token;
+    struct span name;     /* of the user, by /etc/passwd; or empty */
+    struct span cgroup;   /* of the process; empty: it cannot be seen */
+};
+void supervisor_who_is_put(struct buf *buf, const struct supervisor_who_is *value);
+MUST_CHECK bool supervisor_who_is_get(struct span body, struct supervisor_who_is *ret);
 
 struct supervisor_failed {
     struct span text;     /* for the person who reads the log */

@@ -120,6 +120,10 @@ static inline bool talk_act(struct talk *talk, const struct smtp_server_event *e
     case SMTP_EVENT_AUTH:
     case SMTP_EVENT_AUTH_RESPONSE: talk_auth(talk, event); break;
     case SMTP_EVENT_AUTH_CANCEL: buf_add_str(&talk->said, "[CANCEL]"); break;
+    case SMTP_EVENT_LOCAL:
+        buf_printf(&talk->said, "[LOCAL %.*s]", SPAN_ARGS(event->octets));
+        smtp_server_answer(&talk->server, 250, STATUS_CODE(2, 0, 0), SPAN("origin=here"));
+        break;
     case SMTP_EVENT_MAIL: talk_mail(talk, &event->mail); break;
     case SMTP_EVENT_RCPT: talk_rcpt(talk, &event->rcpt); break;
     case SMTP_EVENT_DATA: buf_add_str(&talk->said, "[DATA]"); buf_clear(&talk->body); smtp_server_accept(&talk->server); break;

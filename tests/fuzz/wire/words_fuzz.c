@@ -66,6 +66,8 @@ WORD(supervisor_listener)
 WORD(supervisor_peer)
 WORD(supervisor_tickets)
 WORD(supervisor_failed, value.text)
+WORD(supervisor_who)
+WORD(supervisor_who_is, value.name, value.cgroup)
 
 /* The packed lists: read one after the other to the end, or to the first that is none. */
 static void writer_recipients(struct buf *again)
@@ -101,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         word_lease_outcome, word_lease_held, word_lease_returned, word_ask_auth_start, word_ask_auth_next, word_ask_cancel,
         word_ask_may_send, word_ask_is_recipient, word_tell_challenge, word_tell_auth, word_tell_verdict,
         word_tell_mechanisms, word_supervisor_settings, word_supervisor_listener, word_supervisor_peer,
-        word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients,
+        word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients, word_supervisor_who,
+        word_supervisor_who_is,
     };
     struct choices choices = choices_of(data, size);
     uint8_t which = choose_below(&choices, ARRAY_LEN(words));

@@ -153,10 +153,27 @@ static void test_settings(void **state)
     assert_false(role_parse(SPAN("root"), &role));
 }
 
+static void test_who(void **state)
+{
+    AUTO(buf_done) struct buf buf = BUF_EMPTY(10000);
+    struct supervisor_who who = { 7, 1001, 4242 }, asked;
+    struct supervisor_who_is is = { 7, SPAN("www1"), SPAN("/shop") }, told;
+    supervisor_who_put(&buf, &who);
+    assert_true(supervisor_who_get(buf_span(&buf), &asked));
+    assert_true(asked.token == 7 && asked.uid == 1001 && asked.pid == 4242);
+    CHECK_PREFIXES(supervisor_who, buf_span(&buf), false);
+    buf_clear(&buf);
+    supervisor_who_is_put(&buf, &is);
+    assert_true(supervisor_who_is_get(buf_span(&buf), &told));
+    assert_span(told.name, "www1");
+    assert_span(told.cgroup, "/shop");
+    CHECK_PREFIXES(supervisor_who_is, buf_span(&buf), false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_grant), cmocka_unit_test(test_held), cmocka_unit_test(test_enqueue),
                                         cmocka_unit_test(test_outcome), cmocka_unit_test(test_questions), cmocka_unit_test(test_signatures),
-                                        cmocka_unit_test(test_settings) };
+                                        cmocka_unit_test(test_settings), cmocka_unit_test(test_who) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
