@@ -3,11 +3,13 @@
 #include "cli/common.h"
 #include "cli/load.h"
 #include "cli/queue.h"
+#include "cli/sendmail.h"
 #include "cli/server.h"
 #include "cli/settings.h"
 #include "cli/sink.h"
 #include "cli/spool.h"
 #include "cli/trace.h"
+#include "cli/who.h"
 
 const struct command commands[] = {
     { "serve", "[--config FILE]", "run the server",
@@ -52,6 +54,12 @@ const struct command commands[] = {
       "Takes the id of a message, or an address (login, sender or recipient) and tells of its latest 10 messages.\n"
       "Reads the event log with its rotated files, and asks the running queue what is still waiting.\n",
       trace_main, false },
+    { "who", "ID [--json] [--config FILE]", "which user, website and script of this machine sent a message",
+      "Tells who handed the message in: the account, user, uid and process by the kernel's word, and the command line,\n"
+      "folder, script and site as the program said. For mail that came over the network: login and address.\n",
+      who_main, false },
+    { "sendmail", "[OPTIONS] [RECIPIENT ...]", "hand in a message from the standard input, as /usr/sbin/sendmail does",
+      NULL, sendmail_main, false },
     { "sink", "[--listen ADDRESS:PORT] ...", "a receiving server for tests: count, keep, refuse or delay mail",
       NULL,
       sink_main, false },

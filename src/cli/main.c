@@ -1,5 +1,6 @@
 /* goniec -- one program: the server, its processes, and the commands to look after it. */
 #include "cli/common.h"
+#include "cli/sendmail.h"
 #include "goniec_config.h"
 
 static int list(FILE *to)
@@ -44,6 +45,8 @@ static bool is(const char *word, const char *a, const char *b)
 
 int main(int argc, char **argv)
 {
+    if (argc > 0 && sendmail_is_name(argv[0]))
+        return sendmail_main(argc, argv);
     if (argc < 2)
         return list(stderr);
     if (is(argv[1], "--version", "version")) {

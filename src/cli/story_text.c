@@ -206,6 +206,33 @@ static void on_accepted(struct teller *t)
         say_below(t, "The client went away before it heard so: it may send the message again.");
 }
 
+/* By the kernel's word first, then by the program's. */
+static void on_handed_in(struct teller *t)
+{
+    say(t, "Handed in on this machine by ");
+    say_field(t, "", "user", " ");
+    buf_printf(t->out, "(uid %lld", (long long)number_of(t->event, "uid"));
+    say_field(t, ", process ", "client_pid", "");
+    say(t, ")");
+    say_field(t, ", account ", "account", "");
+    if (has(t, "cgroup")) {
+        say_below(t, "");
+        say_field(t, "Control group: ", "cgroup", "");
+    }
+    static const struct {
+        const char *before, *name;
+    } said[] = {
+        { "It said that it is: ", "said_command" }, { "It said that it was called by: ", "said_parent" },
+        { "It said that its folder is: ", "said_directory" }, { "It said that its script is: ", "said_script" },
+        { "It said that its site is: ", "said_site" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(said); i++)
+        if (has(t, said[i].name)) {
+            say_below(t, said[i].before);
+            say_field(t, "", said[i].name, "");
+        }
+}
+
 static void on_delivered(struct teller *t)
 {
     say(t, "Delivered to ");
@@ -388,7 +415,7 @@ static const struct telling {
     const char *event;
     void (*tell)(struct teller *t);
 } tellings[] = {
-    { "accepted", on_accepted }, { "delivered", on_delivered }, { "deferred", on_deferred }, { "failed", on_failed },
+    { "accepted", on_accepted }, { "handed-in", on_handed_in }, { "delivered", on_delivered }, { "deferred", on_deferred }, { "failed", on_failed },
     { "waiting", on_waiting },   { "expired", on_given_up },    { "dropped", on_given_up },  { "reported", on_reported },
     { "held", on_operator },     { "released", on_operator },   { "retried", on_operator },  { "rerouted", on_operator },
     { "deleted", on_operator },  { "caught", on_caught },       { "done", on_done },
