@@ -27,7 +27,7 @@ enum sendmail_exit talk_open(struct talk *talk, const char *path, bool verbose)
     smtp_reply_init(&talk->reply);
     if (strlen(path) >= sizeof at.sun_path)
         return sendmail_complain(SENDMAIL_CONFIG, "the path of the socket is too long: %s", path);
-    strcpy(at.sun_path, path);
+    memcpy(at.sun_path, path, strlen(path));
     talk->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (talk->fd < 0)
         return sendmail_complain(SENDMAIL_OS, "no socket: %s", strerror(errno));

@@ -94,7 +94,7 @@ static void welcome(struct exchange *exchange, const struct account *account, in
 void login_admit(struct exchange *exchange, int64_t credential, bool is_remembered)
 {
     struct span login = buf_span(&exchange->login);
-    struct account account;
+    struct account account = { 0 };
     AUTO(buf_done) struct buf why = BUF_EMPTY(SERVICE_TEXT_MAX);
     enum status status;
     struct accounts *accounts = service_accounts(exchange->peer->service, &status);

@@ -259,7 +259,7 @@ static bool place_allows(struct ownership *ownership, struct span address)
     const struct tree_setting *setting = tree_setting_find(SPAN("from"));
     AUTO(buf_done) struct buf from = BUF_EMPTY(TREE_VALUE_MAX);
     struct policy_keys keys;
-    struct tree_node domain;
+    struct tree_node domain = { 0 };
     if (policy_keys_make(address, &keys) != STATUS_OK)
         return false;
     enum status status = tree_effective(ownership->accounts, ownership->account->row, setting, &from);
@@ -328,7 +328,7 @@ static bool may_still_send(const struct account *account, const struct ask_may_s
 static enum verdict judge_all(struct directory_service *service, const struct ask_may_send *ask, struct buf *text)
 {
     enum status status;
-    struct account account;
+    struct account account = { 0 };
     struct ownership ownership = { .accounts = service_accounts(service, &status), .account = &account };
     if (ownership.accounts)
         status = accounts_find(ownership.accounts, ask->account, (int64_t)ask->credential, &account);

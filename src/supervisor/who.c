@@ -31,13 +31,13 @@ static void close_file(FILE **file)
 
 static void read_name(uid_t uid, char ret[WIRE_USER_MAX + 1])
 {
-    struct passwd entry, *found = NULL;
+    struct passwd entry = { 0 }, *found = NULL;
     char room[LINE_MAX_OCTETS];
     AUTO(close_file) FILE *file = fopen("/etc/passwd", "re");
     ret[0] = 0;
     while (file && fgetpwent_r(file, &entry, room, sizeof room, &found) == 0 && found)
         if (entry.pw_uid == uid && strlen(entry.pw_name) <= WIRE_USER_MAX) {
-            strcpy(ret, entry.pw_name);
+            snprintf(ret, WIRE_USER_MAX + 1, "%s", entry.pw_name);
             return;
         }
 }
