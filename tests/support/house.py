@@ -217,10 +217,11 @@ class House:
 
     def kill(self):
         """As a power cut: every process at once."""
-        for pid in self.pids():
+        pids = self.pids()
+        self.server.kill() # first: it must not see the others end, and tell of it
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.server.kill()
         self.server = None
 
     def pids(self, role=None):
