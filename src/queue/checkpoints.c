@@ -3,6 +3,9 @@
  *
  * Segment by segment: a message that comes meanwhile lies behind what the checkpoint knows of its segment and is found
  * by a scan; one that changes has its change in the journal behind the checkpoint; none changes its segment.
+ *
+ * While a segment cannot be read there is none: a checkpoint does not say what is over, and the journal, which does, would be
+ * forgotten for messages that a later start finds in that segment. Only a journal that has grown too large is.
  */
 #include "queue/checkpoint.h"
 #include "base/mutant.h"
@@ -20,6 +23,7 @@
 #define LOOK_AT_CLOCK 16            /* messages between two looks at it */
 #define LOOK_MS 1000
 #define AGAIN_MS 60000              /* after one that failed */
+#define UNREAD_TIMES 8              /* while a segment cannot be read: not before so many times all this */
 
 struct checkpointing {
     struct queue_role *role;
@@ -210,35 +214,74 @@ static bool journal_count(void *arg, const struct spool_segment *segment)
     return true;
 }
 
+static uint64_t journal_segments(const struct queue_role *role)
+{
+    uint64_t journals = 0;
+    spool_store_each(role->store, journal_count, &journals);
+    return journals;
+}
+
 static bool too_many_journals(struct checkpointing *checkpointing, int64_t now, uint64_t octets)
 {
     struct queue_role *role = checkpointing->role;
-    uint64_t journals = 0;
-    if (now < checkpointing->count_ms)
-        return false;
-    spool_store_each(role->store, journal_count, &journals);
-    if (journals * (uint64_t)role_root(role)->common.spool.segment_octets <= octets)
+    if (now < checkpointing->count_ms || journal_segments(role) * (uint64_t)role_root(role)->common.spool.segment_octets <= octets)
         return false;
     checkpointing->count_ms = now + AGAIN_MS; /* those of before are released by and by */
     return true;
 }
 
-static bool is_due(struct checkpointing *checkpointing)
+static uint64_t journal_most(const struct queue_role *role)
+{
+    uint64_t segment = (uint64_t)role_root(role)->common.spool.segment_octets;
+    return MAX(MIN((uint64_t)JOURNAL_OCTETS, segment / JOURNAL_SHARE), spool_checkpoint_octets(role->journal));
+}
+
+static bool is_worth_it(struct checkpointing *checkpointing, int64_t now)
 {
     struct queue_role *role = checkpointing->role;
     uint64_t last = spool_checkpoint_octets(role->journal);
-    int64_t now = role_now(role);
-    if (now < checkpointing->not_before_ms)
-        return false;
-    uint64_t segment = (uint64_t)role_root(role)->common.spool.segment_octets;
-    if (spool_journal_octets(role->journal) >= MAX(MIN((uint64_t)JOURNAL_OCTETS, segment / JOURNAL_SHARE), last))
+    if (spool_journal_octets(role->journal) >= journal_most(role))
         return true;
     if (now < checkpointing->look_ms)
         return false;
     checkpointing->look_ms = now + LOOK_MS;
+    uint64_t segment = (uint64_t)role_root(role)->common.spool.segment_octets;
     if (too_many_journals(checkpointing, now, MAX(JOURNAL_SEGMENTS * segment, last)))
         return true;
     return scan_octets(&role->queue) >= MAX(MIN((uint64_t)SCAN_OCTETS, SCAN_SEGMENTS * segment), SCAN_TIMES * last);
+}
+
+static bool any_unread(const struct queue *queue)
+{
+    for (MAP_EACH(node, &queue->segments))
+        if (CONTAINER(node, const struct queue_log_segment, node)->unread)
+            return true;
+    return false;
+}
+
+/* The journal knows what is over in a segment that could not be read; false: it has grown too large to be kept for that. */
+static bool is_needed(struct queue_role *role)
+{
+    if (!any_unread(&role->queue))
+        return false;
+    if (spool_journal_octets(role->journal) < UNREAD_TIMES * journal_most(role) &&
+        journal_segments(role) < UNREAD_TIMES * JOURNAL_SEGMENTS)
+        return true;
+    log_error(role_log(role), "outcomes-dropped", LOG_STR("what", "the journal has grown too large to be kept for a segment that cannot "
+              "be read: whoever has his mail from there may get it again"));
+    return false;
+}
+
+static bool is_due(struct checkpointing *checkpointing)
+{
+    struct queue_role *role = checkpointing->role;
+    int64_t now = role_now(role);
+    if (now < checkpointing->not_before_ms || !is_worth_it(checkpointing, now))
+        return false;
+    if (!is_needed(role))
+        return true;
+    checkpointing->not_before_ms = now + LOOK_MS;
+    return false;
 }
 
 void checkpoints_turn(struct queue_role *role)

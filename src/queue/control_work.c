@@ -89,8 +89,8 @@ void control_begin(struct control_client *client, struct span line)
     const char *why = NULL;
     json_error_t wrong = { 0 };
     client->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &wrong);
-    if (!client->request && json_error_code(&wrong) == json_error_out_of_memory)
-        why = "out of memory";
+    if (!client->request && (json_error_code(&wrong) == json_error_out_of_memory || !wrong.text[0]))
+        why = "out of memory"; /* the reader says nothing where it has none */
     else if (!json_is_object(client->request))
         why = "a request is one JSON object on a line";
     if (!why)

@@ -223,7 +223,8 @@ static void leave_unread(struct queue_role *role, struct queue_log_segment *segm
 {
     segment->unread = true;
     log_error(role_log(role), "segment-unread", LOG_INT("segment", segment->number), LOG_STR("what",
-              "the disk does not give all of it; the rest is read when the queue starts next, and some of it may arrive twice"));
+              "the disk does not give all of it; the rest is read when the queue starts next: restart it when the disk is well. Until "
+              "then the journal keeps all that happens"));
 }
 
 /* What was not read at the start must wait for the next one: the journal's word about it has been forgotten since. */

@@ -159,9 +159,11 @@ static void disk_fails(void *arg)
         nap(100, world->plan.trouble_ms * 10 / (int64_t)world->plan.disk);
         if (world->calm)
             break;
+        ledger_incident(DISK_FAILS, 0);
         disk_spell();
         nap(10, MIN(world->plan.trouble_ms / 10, INT64_C(120000)));
         disk_heals();
+        ledger_incident(DISK_HEALS, 0);
     }
 }
 

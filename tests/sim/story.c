@@ -155,10 +155,31 @@ static void on_never(struct span line)
         kernel_fail("this should never be logged: %.*s", SPAN_ARGS(line));
 }
 
+/* Our own records: what a disk gives wrongly when it fails is not taken for what was written, and what it does not give is
+ * not taken for what is not there. Only rotten octets explain it. */
 static void on_damage(struct span line)
 {
-    if (!world->plan.flips && !world->plan.disk) /* a disk that fails may say anything */
+    if (!world->plan.flips)
         on_never(line);
+}
+
+/* The disk did not give it. */
+static void on_disk_failing(struct span line)
+{
+    if (!world->plan.disk)
+        on_damage(line);
+}
+
+static void on_spool_damage(struct span line)
+{
+    static const char *const failing[] = { "cannot be read", "cannot be made", "cannot be opened", "cannot be stamped", "cannot be written" };
+    struct span what = field(line, "what");
+    for (size_t i = 0; i < ARRAY_LEN(failing); i++)
+        if (span_find_span(what, span_str(failing[i])) < what.n) {
+            on_disk_failing(line);
+            return;
+        }
+    on_damage(line);
 }
 
 /* A record whose file is gone was promised to nobody. */
@@ -179,8 +200,9 @@ static const struct {
     { "leases-untold", on_untold }, { "lease-lost", on_lease_lost }, { "journal-trouble", on_trouble },
     { "journal-works-again", on_trouble_over },
     { "peer-broke-format", on_never }, { "announcement-refused", on_never }, { "unknown-order", on_never },
-    { "segment-refused", on_damage }, { "record-unusable", on_damage }, { "spool-damage", on_damage },
-    { "entry-unreadable", on_damage }, { "record-missing", on_damage },
+    { "segment-refused", on_disk_failing }, { "record-unusable", on_damage }, { "spool-damage", on_spool_damage },
+    { "entry-unreadable", on_damage }, { "record-missing", on_damage }, { "entry-lost", on_damage },
+    { "segment-unread", on_disk_failing }, { "body-not-its-own", on_damage }, { "outcomes-dropped", on_never },
     { "body-missing", on_body_missing },
 };
 

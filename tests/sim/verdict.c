@@ -10,9 +10,6 @@
 
 /* -- windows: between a peer's 250 and the record of it -- */
 
-/* How long after a moment its record may still be missing on disk: a turn of each loop, the journal's second, a sync. */
-static int64_t slack_ms(void) { return world->plan.disk ? 120000 : 6000; }
-
 static bool happened(enum incident_kind kind, uint64_t what, int64_t from, int64_t to)
 {
     for (size_t i = 0; i < world->incident_count; i++) {
@@ -23,16 +20,38 @@ static bool happened(enum incident_kind kind, uint64_t what, int64_t from, int64
     return false;
 }
 
+enum { SOON_MS = 6000, LONG_MS = 120000, WELL_AGAIN_MS = 30000 };
+
+/* What began while the disk was ill may need some time after it. */
+static bool disk_was_ill(int64_t from, int64_t to)
+{
+    bool ill = false;
+    int64_t since_ms = 0;
+    for (size_t i = 0; i < world->incident_count; i++) {
+        const struct incident *at = &world->incidents[i];
+        if (at->kind == DISK_FAILS)
+            ill = true, since_ms = at->ms;
+        else if (at->kind == DISK_HEALS && ill && since_ms <= to && at->ms + WELL_AGAIN_MS >= from)
+            return true;
+        else if (at->kind == DISK_HEALS)
+            ill = false;
+    }
+    return ill && since_ms <= to;
+}
+
+/* How long after a moment its record may still be missing on disk: a turn of each loop, the journal's second, a sync. */
+static int64_t slack_ms(int64_t ms) { return disk_was_ill(ms, ms + SOON_MS) ? LONG_MS : SOON_MS; }
+
 /* While the journal could not be written, the window was open all the time. */
 static int64_t window_end(int64_t ms)
 {
-    int64_t end = ms + slack_ms();
+    int64_t end = ms + slack_ms(ms);
     for (size_t i = 0; i < world->incident_count; i++) {
         const struct incident *at = &world->incidents[i];
         if (at->kind == JOURNAL_TROUBLE && at->ms <= end)
             end = INT64_MAX;
         else if (at->kind == JOURNAL_WORKS && at->ms >= ms && end == INT64_MAX)
-            end = MAX(at->ms, ms) + slack_ms();
+            end = MAX(at->ms, ms) + slack_ms(at->ms);
     }
     return end;
 }
@@ -64,7 +83,7 @@ static bool outcome_forgot(const struct sent *sent)
 {
     int64_t from = reasons_from_ms(sent), end = window_end(sent->ms);
     return sent->how == HOW_UNSURE || sent->left_ms || happened(KILLED_DELIVERY, 0, from, end) || happened(KILLED_ALL, 0, from, end) ||
-           happened(POWER_CUT, 0, from, end) || was_cut(sent, sent->ms + slack_ms()) ||
+           happened(POWER_CUT, 0, from, end) || was_cut(sent, sent->ms + slack_ms(sent->ms)) ||
            happened(LEASES_UNTOLD, 0, from, INT64_MAX) || world->plan.memory;
 }
 
@@ -74,7 +93,7 @@ static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
     int64_t from = reasons_from_ms(sent), end = window_end(sent->ms);
     if (sent->how == HOW_UNSURE || world->plan.memory || !happened(KILLED_DELIVERY, 0, from, end) ||
         happened(KILLED_ALL, 0, from, until) || happened(POWER_CUT, 0, from, until) ||
-        happened(KILLED_QUEUE, 0, from - slack_ms(), until) || was_cut(sent, end))
+        happened(KILLED_QUEUE, 0, from - slack_ms(from), until) || was_cut(sent, end))
         return true;
     return happened(LEASE_LOST, id, from, until) || happened(LEASES_UNTOLD, 0, from, until);
 }
@@ -98,7 +117,7 @@ static void check_twice(uint64_t id, const char *to, const struct sent *all, uns
             kernel_fail("%s got it twice without a reason: at %lld ms and at %lld ms", to, (long long)sure->ms, (long long)sent[i].ms);
         if (!outcome_forgot(&sent[i]))
             sure = &sent[i];
-        if (i + 1 < count && !log_says_so(id, &sent[i], sent[i + 1].ms + slack_ms()))
+        if (i + 1 < count && !log_says_so(id, &sent[i], sent[i + 1].ms + slack_ms(sent[i + 1].ms)))
             kernel_fail("%s got it twice, and the log does not say why: at %lld ms and at %lld ms", to, (long long)sent[i].ms,
                         (long long)sent[i + 1].ms);
         world->totals.twice += i > 0;
@@ -212,7 +231,8 @@ static void check_report(const struct report *report)
 static bool may_turn_up(const struct letter *letter)
 {
     bool unknown = letter && letter->answer != ANSWER_TAKEN && !letter->logged;
-    return unknown && (world->plan.disk || happened(STORED_UNTOLD, letter->id, 0, INT64_MAX));
+    int64_t from = letter && letter->answer_ms ? letter->answer_ms - LONG_MS : 0, to = letter && letter->answer_ms ? letter->answer_ms : INT64_MAX;
+    return unknown && (disk_was_ill(from, to) || happened(STORED_UNTOLD, letter->id, 0, INT64_MAX));
 }
 
 static const struct letter *report_letter(const struct report *report)

@@ -114,7 +114,8 @@ struct report {
 };
 
 enum incident_kind { KILLED_SMTPD, KILLED_QUEUE, KILLED_DELIVERY, KILLED_ALL, POWER_CUT, CONNECTION_CUT, CONNECTION_HELD,
-                     LEASES_UNTOLD, LEASE_LOST, JOURNAL_TROUBLE, JOURNAL_WORKS, BIT_FLIPPED, STORED_UNTOLD };
+                     LEASES_UNTOLD, LEASE_LOST, JOURNAL_TROUBLE, JOURNAL_WORKS, BIT_FLIPPED, STORED_UNTOLD,
+                     DISK_FAILS, DISK_HEALS };
 struct incident {
     enum incident_kind kind;
     int64_t ms;

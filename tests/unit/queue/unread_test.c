@@ -1,6 +1,6 @@
-/* The process queue in a child whose disk does not give all of a segment back: what may lie there is nobody else's. */
-#include "house.h"
-#include <errno.h>
+/* The process queue in a child whose disk does not give all of a segment back: what may lie there is nobody else's, and what is
+ * over there stays over. */
+#include "stored.h"
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -17,21 +17,11 @@ ssize_t pread(int fd, void *p, size_t n, off_t at)
     return syscall(SYS_pread64, fd, p, n, at);
 }
 
-static void store(struct house *house, uint64_t id)
+static ino_t segment_inode(const struct house *house)
 {
-    struct spool_recipient recipient = { .address = SPAN("a@b.example") };
-    struct spool_envelope envelope = { .sender = SPAN("c@d.example"), .recipients = &recipient, .recipient_count = 1 };
-    AUTO(buf_done) struct buf stored = BUF_EMPTY(4096);
-    struct span body = SPAN("\r\nhello\r\n");
-    struct spool_log log;
-    assert_int_equal(spool_envelope_encode(&envelope, &stored), STATUS_OK);
-    struct spool_append append = { .id = id, .kind = SPOOL_KIND_MESSAGE, .envelope = buf_span(&stored),
-                                   .headers = SPAN("Subject: x\r\n"), .body = &body, .body_count = 1 };
-    spool_log_init(&log, &spool_ops_system);
-    assert_int_equal(spool_log_open(&log, house->segment_fd), STATUS_OK);
-    assert_int_equal(spool_log_commit(&log, &append), STATUS_OK);
-    spool_log_done(&log);
-    house->segment_fd = -1;
+    struct stat st;
+    assert_int_equal(fstat(house->segment_fd, &st), 0);
+    return st.st_ino;
 }
 
 /* The clock was two hours ahead when they got theirs, and is right again. */
@@ -40,35 +30,78 @@ static void test_ids_in_what_cannot_be_read(void **state)
     static struct house house, next;
     char folder[] = "/tmp/goniec-unread-XXXXXX";
     int64_t ahead_ms = time_wall_ms() + 2 * TIME_HOUR_MS;
-    struct stat st;
     assert_non_null(mkdtemp(folder));
     house_begin(&house, folder);
     writer_begin(&house);
     uint64_t readable = id_next(&house.ids, ahead_ms), unreadable = id_next(&house.ids, ahead_ms + TIME_HOUR_MS / 6);
-    store(&house, readable);
+    stored(&house, &readable, 1, SPAN("a@b.example"));
     channel_send(house.writer, WRITER_NEED_SEGMENT, SPAN_NONE);
     wait_for(&house, &house.segments, 2);
-    assert_int_equal(fstat(house.segment_fd, &st), 0);
-    store(&house, unreadable);
-    kill(house.child, SIGKILL);
-    assert_int_equal(waitpid(house.child, NULL, 0), house.child);
-    blind = st.st_ino;
+    ino_t inode = segment_inode(&house);
+    stored(&house, &unreadable, 1, SPAN("a@b.example"));
+    killed(&house);
+    blind = inode;
     house_begin(&next, folder);
     writer_begin(&next);
     assert_true(next.ids.last > readable);
     assert_true(next.ids.last >= unreadable);
     blind = 0;
     house_end(&next);
-    channel_free(house.writer);
-    channel_free(house.supervisor);
-    loop_free(house.loop);
-    AUTO(buf_done) struct buf remove = BUF_EMPTY(256);
-    buf_printf(&remove, "rm -r %s", folder);
-    assert_int_equal(system(buf_cstr(&remove)), 0);
+    house_done(&house);
+    folder_remove(folder);
+}
+
+/* A life in which something happens, so that it has a segment of the journal for itself. True: it made a checkpoint, as it
+ * decides as soon as it has started. */
+static bool life(const char *folder, long long *ret_messages)
+{
+    static struct house house;
+    house_begin(&house, folder);
+    *ret_messages = messages(folder);
+    bool checkpoint = checkpoint_comes(folder);
+    writer_begin(&house);
+    assert_true(takes(&house, id_next(&house.ids, time_wall_ms()), 4096, 0));
+    assert_non_null(strstr(asked(folder, "{\"op\":\"delete\",\"filter\":{\"all\":true},\"limit\":0}"), "\"done\""));
+    killed(&house);
+    house_done(&house);
+    return checkpoint;
+}
+
+/* After some lives a start has many segments of the journal to read, so that a checkpoint is due. */
+static void test_what_is_over_in_what_cannot_be_read(void **state)
+{
+    enum { LIVES = 6 };
+    static struct house house;
+    char folder[] = "/tmp/goniec-unread-XXXXXX";
+    long long left;
+    assert_non_null(mkdtemp(folder));
+    house_begin(&house, folder);
+    writer_begin(&house);
+    uint64_t id = id_next(&house.ids, time_wall_ms());
+    ino_t inode = segment_inode(&house);
+    stored(&house, &id, 1, SPAN("a@b.example"));
+    killed(&house);
+    house_done(&house);
+    house_begin(&house, folder);
+    assert_int_equal(messages(folder), 1);
+    assert_non_null(strstr(asked(folder, "{\"op\":\"delete\",\"filter\":{\"all\":true},\"limit\":0}"), "\"done\""));
+    killed(&house);
+    house_done(&house);
+    blind = inode;
+    for (unsigned i = 0; i < LIVES; i++) {
+        life(folder, &left);
+        assert_int_equal(left, 0);
+    }
+    blind = 0;
+    bool checkpoint = life(folder, &left);
+    assert_int_equal(left, 0);
+    assert_true(checkpoint); /* it was due, and nothing is in its way any more */
+    folder_remove(folder);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ids_in_what_cannot_be_read) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_ids_in_what_cannot_be_read),
+                                        cmocka_unit_test(test_what_is_over_in_what_cannot_be_read) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
