@@ -60,6 +60,7 @@ static void trouble(void)
     chaos_start();
     kernel_sleep_ms(world->plan.trouble_ms);
     chaos_end();
+    kernel_sleep_ms(1000); /* the last death is noted */
     if (!house_wait_ready(120000))
         kernel_fail("not all processes are there, though nothing kept them from it");
     if (story_count("segment-unread")) { /* as the log advises */
