@@ -3,6 +3,7 @@
 #include "net/tls_priv.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Forward-secret ciphers first; then what old receivers still have. Nothing without encryption or authentication. */
@@ -121,7 +122,7 @@ static enum status configure(struct tls_client *client, const struct tls_client_
 
 enum status tls_client_new(const struct tls_client_settings *settings, char error[TLS_ERROR_SIZE], struct tls_client **ret)
 {
-    error[0] = '\0';
+    snprintf(error, TLS_ERROR_SIZE, "out of memory"); /* unless there is something else to say */
     ERR_clear_error();
     struct tls_client *client = calloc(1, sizeof(*client));
     if (!client)
@@ -129,11 +130,13 @@ enum status tls_client_new(const struct tls_client_settings *settings, char erro
     *client = (struct tls_client){ .refs = 1, .most = settings->sessions, .context = SSL_CTX_new(TLS_client_method()) };
     list_init(&client->by_age);
     enum status status = client->context ? configure(client, settings, error) : STATUS_MEMORY;
-    if (status == STATUS_OK)
-        *ret = client;
-    else
+    if (status != STATUS_OK) {
         tls_client_unref(client);
-    return status;
+        return status;
+    }
+    error[0] = '\0';
+    *ret = client;
+    return STATUS_OK;
 }
 
 struct tls_client *tls_client_ref(struct tls_client *client)

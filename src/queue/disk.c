@@ -104,9 +104,15 @@ enum status disk_open(struct queue_role *role)
 
 /* -- the state as it was -- */
 
+struct knowing {
+    struct queue_role *role;
+    enum status status;
+};
+
 static bool segment_known(void *arg, const struct spool_segment *segment)
 {
-    struct queue_role *role = arg;
+    struct knowing *knowing = arg;
+    struct queue_role *role = knowing->role;
     if (segment->use != SPOOL_MESSAGES)
         return true;
     struct queue_log_segment *known = queue_segment_add(&role->queue, segment->number, segment->epoch, segment->octets,
@@ -115,7 +121,16 @@ static bool segment_known(void *arg, const struct spool_segment *segment)
         known->sealed = segment->writer == OWN_WRITER; /* others may still be writing: they outlive us */
         known->old = true;
     }
+    knowing->status = known ? STATUS_OK : STATUS_MEMORY;
     return known;
+}
+
+/* All that there are, or none: a segment left out would look like one that is not there, and its bodies like nobody's. */
+static enum status segments_known(struct queue_role *role)
+{
+    struct knowing knowing = { role, STATUS_OK };
+    spool_store_each(role->store, segment_known, &knowing);
+    return knowing.status;
 }
 
 static bool on_journal_record(void *arg, const struct spool_journal_record *record)
@@ -315,8 +330,9 @@ enum status disk_recover(struct queue_role *role)
 {
     struct queue_recovery recovery;
     int64_t began_us = time_mono_us();
-    spool_store_each(role->store, segment_known, role);
     enum status status = queue_recover_begin(&recovery, &role->queue);
+    if (status == STATUS_OK)
+        status = segments_known(role);
     if (status == STATUS_OK)
         status = spool_journal_replay(role->journal, on_journal_record, &recovery);
     if (status == STATUS_OK)

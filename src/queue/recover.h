@@ -1,7 +1,7 @@
 /* queue/recover.h -- how the queue comes back: checkpoint and journal are read, then the segments behind them.
  *
- * Pure: the caller (queue/disk.c, tests, the simulator) reads and hands over. Order: queue_segment_add() for every
- * segment of messages there is, queue_recover_begin(), all entries of checkpoint and journal, the records found in
+ * Pure: the caller (queue/disk.c, tests, the simulator) reads and hands over. Order: queue_recover_begin(),
+ * queue_segment_add() for every segment of messages there is, all entries of checkpoint and journal, the records found in
  * the segments behind queue_log_segment.known, queue_recover_end(). An entry about a message that is not known yet is
  * kept until its record is found; a message that has ended is remembered, so that its record is not taken for new.
  * Whatever part of the journal is missing at its end, a recipient only ever moves back to waiting.

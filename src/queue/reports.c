@@ -178,7 +178,7 @@ static enum status report_arrived(struct queue_role *role, const struct intake *
     AUTO(buf_done) struct buf body = BUF_EMPTY(1u << 20);
     struct writer_enqueue told;
     intake_announce(intake, &body);
-    if (!writer_enqueue_get(buf_span(&body), &told))
+    if (body.failed || !writer_enqueue_get(buf_span(&body), &told))
         abort();
     struct queue_arrival arrival = { .id = told.id, .segment = told.segment, .offset = told.offset, .length = told.length,
                                      .flags = told.flags, .account = told.account, .sender = told.sender,

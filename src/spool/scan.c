@@ -219,9 +219,12 @@ static enum status hand_out(struct walk *walk)
     struct spool_header header;
     enum status status;
     rewind_walk(walk);
-    /* The known record was not necessarily in the first commit. */
-    if (walk->scan->after && header_at(walk, walk->at, &header) == STATUS_OK)
+    /* The known record was not necessarily in the first commit. One that the disk does not give is not one that is not there. */
+    status = walk->scan->after ? header_at(walk, walk->at, &header) : STATUS_DAMAGED;
+    if (status == STATUS_OK)
         pass(walk, &header);
+    else if (status != STATUS_DAMAGED)
+        return status;
     while ((status = next_header(walk, true, &header)) == STATUS_OK && !walk->stop) {
         if (header.kind != SPOOL_KIND_PAD)
             status = emit(walk, &header);

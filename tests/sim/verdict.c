@@ -185,8 +185,10 @@ static void check_promise(const struct letter *letter, const struct rcpt *rcpt)
     totals->bounced += rcpt->bounced > 0;
     totals->deleted += rcpt->deleted == DELETED_YES;
     totals->silent += rcpt->silent > 0 && !rcpt->sent_count && !rcpt->bounced;
-    bool may_be_silent = rcpt->silent && (rcpt->notify == 'n' || !letter->sender[0]);
-    if (!rcpt->sent_count && !rcpt->bounced && rcpt->deleted == DELETED_NO && !may_be_silent && !letter->damaged) {
+    bool is_known_silent = rcpt->silent || (world->plan.memory && (rcpt->refused || rcpt->expired || world->domains[rcpt->domain].gone));
+    bool may_be_silent = is_known_silent && (rcpt->notify == 'n' || !letter->sender[0]);
+    bool is_told = rcpt->bounced || (rcpt->told && world->plan.memory); /* for its line in the log there may have been no memory */
+    if (!rcpt->sent_count && !is_told && rcpt->deleted == DELETED_NO && !may_be_silent && !letter->damaged) {
         char id[ID_TEXT_SIZE];
         kernel_fail("LOST: letter %u (%s), promised at %lld ms, never came to %s, and nobody was told", letter->number,
                     id_text(letter->id, id), (long long)letter->answer_ms, rcpt->address);
