@@ -34,5 +34,7 @@ enum sendmail_exit talk_verdict(struct talk *talk, int wanted);
 
 /* Reads the message from the standard input and hands it over. */
 enum sendmail_exit sendmail_send(const struct sendmail_options *options, const char *path, int argc, char **argv);
+/* Appends the command that tells about ourselves: XLOCAL and its values (smtp/said.h). `header`: of the message. */
+void sendmail_say(struct span header, int argc, char **argv, struct buf *line);
 /* -bs: what comes from the standard input goes to the server, what that says to the standard output. */
 enum sendmail_exit sendmail_relay(const char *path);

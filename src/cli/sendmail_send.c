@@ -6,10 +6,7 @@
 #include "mail/xtext.h"
 #include "smtp/dots.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define BEGINNING (256u << 10)                    /* octets that are read before the server is called */
@@ -69,73 +66,6 @@ static enum sendmail_exit read_beginning(struct errand *errand)
     return SENDMAIL_OK;
 }
 
-/* -- what is told about ourselves -- */
-
-static void say_command(int argc, char **argv, struct buf *line)
-{
-    AUTO(buf_done) struct buf text = BUF_EMPTY(SMTP_SAID_MAX);
-    for (int i = 0; i < argc && !text.failed; i++) {
-        if (i > 0)
-            buf_add_char(&text, ' ');
-        buf_add(&text, span_head(span_str(argv[i]), SMTP_SAID_MAX - 1 - MIN(text.n, (size_t)SMTP_SAID_MAX - 1)));
-    }
-    smtp_said_put(line, SMTP_SAID_COMMAND, buf_span(&text));
-}
-
-/* A file of /proc about a process, without blanks and NULs at its end; NULs inside become blanks. */
-static struct span read_about(int pid, const char *name, char *room, size_t size)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, room, size) : -1;
-    if (fd >= 0)
-        close(fd);
-    while (n > 0 && (room[n - 1] == 0 || room[n - 1] == ' '))
-        n--;
-    for (ssize_t i = 0; i < n; i++)
-        room[i] = room[i] ? room[i] : ' ';
-    return span_of(room, n > 0 ? (size_t)n : 0);
-}
-
-static int parent_of(int pid)
-{
-    char room[512];
-    struct span text = read_about(pid, "stat", room, sizeof room); /* "4242 (sh) S 4241 ..." */
-    struct span left = span_from(text, span_rfind(text, ')')), word = SPAN_NONE;
-    uint64_t parent = 0;
-    for (unsigned i = 0; i < 3; i++)
-        if (!span_cut(&left, ' ', &word))
-            return 0;
-    return span_u64(word, INT_MAX, &parent) ? (int)parent : 0;
-}
-
-/* Who called us: for PHP, the interpreter with its script, or the pool. Not the shell between, which popen(3) makes. */
-static void say_parent(struct buf *line)
-{
-    char room[SMTP_SAID_MAX];
-    int pid = (int)getppid();
-    struct span text = read_about(pid, "cmdline", room, sizeof room);
-    if (span_starts(text, SPAN("sh -c ")) || span_starts(text, SPAN("/bin/sh -c ")))
-        text = read_about(parent_of(pid), "cmdline", room, sizeof room);
-    smtp_said_put(line, SMTP_SAID_PARENT, text);
-}
-
-static void say_facts(const struct errand *errand, int argc, char **argv, struct buf *line)
-{
-    char folder[PATH_MAX], script[SMTP_SAID_MAX];
-    struct span header = span_head(buf_span(&errand->input), errand->header);
-    struct span found = handin_value(header, SPAN("X-PHP-Originating-Script"), script, sizeof script);
-    const char *site = getenv("HTTP_HOST") ? getenv("HTTP_HOST") : getenv("SERVER_NAME");
-    buf_add_str(line, "XLOCAL");
-    say_command(argc, argv, line);
-    say_parent(line);
-    if (getcwd(folder, sizeof folder))
-        smtp_said_put(line, SMTP_SAID_DIRECTORY, span_str(folder));
-    smtp_said_put(line, SMTP_SAID_SCRIPT, found.n ? found : span_str(getenv("SCRIPT_FILENAME")));
-    smtp_said_put(line, SMTP_SAID_SITE, span_str(site));
-}
-
 static enum sendmail_exit greet(struct errand *errand, int argc, char **argv)
 {
     struct talk *talk = &errand->talk;
@@ -145,7 +75,7 @@ static enum sendmail_exit greet(struct errand *errand, int argc, char **argv)
     enum sendmail_exit exit = talk_verdict(talk, 2);
     if (exit == SENDMAIL_OK)
         exit = talk_ask(talk, SPAN("EHLO localhost"), 2);
-    say_facts(errand, argc, argv, &line);
+    sendmail_say(span_head(buf_span(&errand->input), errand->header), argc, argv, &line);
     if (exit == SENDMAIL_OK)
         exit = talk_ask(talk, buf_span(&line), 2);
     if (exit != SENDMAIL_OK)

@@ -292,6 +292,16 @@ def test_php(desk):
     assert desk.message().endswith(b"hello\r\n.\r\nend\r\n")
 
 
+def test_passwords_of_the_caller_stay_out_of_the_log(desk):
+    """Programs are given secrets as arguments; of the caller only its name and its script are told."""
+    script = desk.place / "job.py"
+    script.write_text("import subprocess, sys\nsubprocess.run([sys.argv[1], 'a@x.example'], input=b'Subject: x\\n\\nx\\n', check=True)\n")
+    subprocess.run(["/usr/bin/python3", str(script), str(desk.program), "--password", "hunter2", "-phunter2", "hunter2"], env=desk.env(),
+                   check=True, timeout=DEADLINE_S)
+    assert desk.house.wait_event("handed-in")[0]["said_parent"] == f"/usr/bin/python3 {script}"
+    assert "hunter2" not in desk.house.log_file.read_text()
+
+
 def test_php_hears_of_a_refusal(desk):
     php = find_program("php")
     done = subprocess.run([php, "-d", f"sendmail_path={desk.program} -t -i", "-r", 'exit(mail("a b c", "x", "x") ? 0 : 3);'],
