@@ -1,5 +1,6 @@
 #include "base/time.h"
 #include "lock/lock.h"
+#include "supervisor/pause.h"
 #include "supervisor/supervisor_priv.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SOON_MS = 10000, AGAIN_MIN_MS = 100, AGAIN_MAX_MS = 30000, STARTS_MAX = 4 };
+enum { STARTS_MAX = 4 };
 
 /* Who talks to whom. The channel to us is everybody's own. */
 static const struct {
@@ -27,7 +28,7 @@ static void on_again(struct loop_timer *timer)
 {
     struct child *child = CONTAINER(timer, struct child, again);
     if (!child_spawn(child)) {
-        loop_timer_set(&child->again, AGAIN_MAX_MS);
+        loop_timer_set(&child->again, SUPERVISOR_PAUSE_MAX_MS);
         return;
     }
     child_connect(child);
@@ -284,14 +285,6 @@ void child_kill(struct child *child)
         kill(child->pid, SIGKILL);
 }
 
-static int64_t pause_ms(struct child *child, int64_t lived_ms)
-{
-    child->failures = lived_ms < SOON_MS ? MIN(child->failures + 1, 16u) : 0;
-    if (child->failures <= 1)
-        return child->failures ? AGAIN_MIN_MS : 0;
-    return MIN((int64_t)AGAIN_MIN_MS << (child->failures - 1), (int64_t)AGAIN_MAX_MS);
-}
-
 /* What it wanted stands in the line that it wrote itself. Or it wrote none, because the filter ended it (a call of
  * another architecture), or because it was no longer itself. */
 static void tell_broken_lock(const struct child *child, int how)
@@ -325,7 +318,7 @@ static void on_end(struct child *child, int how)
         tally_forget(&supervisor->tally, column_of(child));
     if (child->reloading)
         reload_answer(child, SPAN_NONE); /* it starts again with the new settings */
-    int64_t pause = pause_ms(child, lived_ms);
+    int64_t pause = supervisor_pause_ms(&child->failures, lived_ms);
     /* Killed in the middle of the start, it gets another chance; one that gave up by itself would do so again. */
     bool again = supervisor->stage == STAGE_RUNNING ||
                  (supervisor->stage == STAGE_STARTING && WIFSIGNALED(how) && child->failures < STARTS_MAX);

@@ -1,6 +1,7 @@
 /* In the supervisor's place: it starts the roles and gives them, in its order and with its words (wire/supervisor.h),
  * settings, listeners, channels and the event log; what dies it starts again, with its pauses. It is the directory as well,
  * as far as smtpd needs one to open its doors: nobody logs in here. */
+#include "supervisor/pause.h"
 #include "wire/smtpd_directory.h"
 #include "wire/supervisor.h"
 #include "world.h"
@@ -15,7 +16,7 @@ int queue_main(void);
 int delivery_main(void);
 int smtpd_main(void);
 
-enum { CHILDREN_MAX = 16, SOON_MS = 10000, AGAIN_MIN_MS = 100, AGAIN_MAX_MS = 30000, LAST_MS = 10000, PORT = 2525 };
+enum { CHILDREN_MAX = 16, LAST_MS = 10000, PORT = 2525 };
 
 enum order { ORDER_START, ORDER_RELOAD, ORDER_STOP, ORDER_FORGET, ORDER_DIRECTORY, ORDER_COUNT };
 enum stage { STAGE_DOWN, STAGE_UP, STAGE_DRAINING, STAGE_EMPTYING };
@@ -249,14 +250,6 @@ static void on_again(struct loop_timer *timer)
     order(child, SUPERVISOR_START);
 }
 
-static int64_t pause_ms(struct child *child, int64_t lived_ms)
-{
-    child->failures = lived_ms < SOON_MS ? MIN(child->failures + 1, 16u) : 0;
-    if (child->failures <= 1)
-        return child->failures ? AGAIN_MIN_MS : 0;
-    return MIN((int64_t)AGAIN_MIN_MS << (child->failures - 1), (int64_t)AGAIN_MAX_MS);
-}
-
 static void channels_close(struct child *child)
 {
     if (child->channel)
@@ -300,7 +293,7 @@ static void on_end(const struct kernel_ended *ended)
         if (house.stage >= STAGE_DRAINING && !is_clean(ended))
             unclean(ended);
         if (house.stage == STAGE_UP && !house.paused)
-            loop_timer_set(&child->again, pause_ms(child, kernel_now_ms() - child->started_ms));
+            loop_timer_set(&child->again, supervisor_pause_ms(&child->failures, kernel_now_ms() - child->started_ms));
     }
 }
 
