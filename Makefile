@@ -29,7 +29,7 @@ BUILD := build/release
 # Settings and data have their usual places whatever the prefix; meson would put them below it.
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
-CASES ?= table,million,domains,recipients,weather,big,idle,cores
+CASES ?= table,million,domains,recipients,weather,fair,big,idle,cores
 .PHONY: all run test count bench scale agree attack crash soak sim mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja

@@ -20,7 +20,7 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 BUILT = HERE.parent / "build/release/src/cli/goniec"
-CASES = ("table", "million", "domains", "recipients", "weather", "big", "idle", "cores")
+CASES = ("table", "million", "domains", "recipients", "weather", "fair", "big", "idle", "cores")
 
 
 @dataclasses.dataclass

@@ -282,6 +282,8 @@ void queue_lease_over(struct queue *queue, struct queue_lease *lease, enum queue
 {
     if (lease->is_slow)
         queue_site_quicker(queue, lease->site);
+    if (met == QUEUE_MET_GOOD)
+        queue_site_lived(lease->site, queue->now_ms - lease->since_ms);
     queue_site_back(queue, lease->site, lease->delivery, met, words);
     lease_end(queue, lease);
 }

@@ -5,6 +5,10 @@
 #define BUSY_IN_A_ROW 4u
 #define SILENT_MORE 2u
 #define SHARED_LEAST 100u /* of fewer leases nothing is kept back */
+/* What lies in store at a delivery process has had its turn, and a letter that comes later waits until it has gone. So a
+ * lease should not be out for longer than the one, with a store; below the other, without it, one comes back. */
+#define LIFE_LONG_MS 200u
+#define LIFE_SHORT_MS 25u
 
 /* -- classes -- */
 
@@ -15,7 +19,17 @@ static bool is_silent(const struct queue *queue, const struct queue_site *site)
 
 uint32_t queue_site_ahead(const struct queue *queue, const struct queue_site *site)
 {
-    return site->slow || !site->proven ? 1 : (uint32_t)queue->settings->messages_ahead;
+    return site->slow || !site->proven || site->leisurely ? 1 : (uint32_t)queue->settings->messages_ahead;
+}
+
+void queue_site_lived(struct queue_site *site, int64_t life_ms)
+{
+    uint32_t life = (uint32_t)MIN(MAX(life_ms, 0), QUEUE_SLOW_MS);
+    site->life = site->life - site->life / 8 + life;
+    if (site->life > 8 * LIFE_LONG_MS)
+        site->leisurely = true;
+    else if (site->life < 8 * LIFE_SHORT_MS)
+        site->leisurely = false;
 }
 
 uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site)

@@ -55,9 +55,11 @@ struct queue_site {
     uint16_t key_octets;
     bool paused;
     bool proven;               /* the last that was heard from it was good */
+    bool leisurely;            /* a store of messages would only keep others' from their turn */
     uint8_t class;             /* enum queue_site_class */
     uint32_t slow;             /* leases out for QUEUE_SLOW_MS */
     int64_t good_ms;           /* when it last took a message */
+    uint32_t life;             /* how long a lease with it lasts, in 1/8 ms: what many of the last came to */
     uint16_t *out_of;          /* leases out by delivery process; NULL before the first */
     char key[];
 };
@@ -87,7 +89,10 @@ void queue_site_back(struct queue *queue, struct queue_site *site, unsigned from
                      const struct queue_words *words);
 /* Ends a pause that is over, or at once on an operator's word. */
 void queue_site_resume(struct queue *queue, struct queue_site *site);
-/* Leases for each of its connections: to one that is slow, or not known to be quick, a second one would only wait. */
+/* A lease that it took was out for so long. */
+void queue_site_lived(struct queue_site *site, int64_t life_ms);
+/* Leases for each of its connections: to one that is slow, or not known to be quick, a second one would only wait. So
+ * it would where a message takes longer than a few ms: whoever comes next should not stand behind what was handed out. */
 uint32_t queue_site_ahead(const struct queue *queue, const struct queue_site *site);
 /* Leases that it may have out now. */
 uint32_t queue_site_room(const struct queue *queue, const struct queue_site *site);

@@ -363,10 +363,46 @@ static void test_a_silent_site_gets_little_more(void **state)
     assert_int_equal(play->grant_count, 1 + 10);
     play_deliver(play, &play->grants[1]);
     assert_int_equal(play->grant_count, 1 + 10 + 1); /* slow, but it works: as many as it has connections */
-    for (size_t i = 2; i < 11; i++)
-        play_deliver(play, &play->grants[i]);
-    assert_int_equal(play->grant_count, 11 + 40); /* and a store for each, when none is slow */
+    size_t done = 2;
+    for (; done < 11; done++)
+        play_deliver(play, &play->grants[done]);
+    assert_int_equal(play->grant_count, 11 + 10); /* that took long: nothing in store yet */
+    for (; done < 50; done++)
+        play_deliver(play, &play->grants[done]);
+    assert_int_equal(play->grant_count, 50 + 40); /* it is quick again */
     play_free(play);
+}
+
+/* A server with twenty connections of ours, in each of which a message takes so long: a letter that comes while
+ * `newsletter` waits there. How many of the newsletter are begun before it. */
+static size_t begun_before_a_letter(struct play *play, int64_t message_ms, uint32_t connections)
+{
+    size_t done = 0;
+    uint64_t letter = 0;
+    for (; done < 1000 || turn_of(play, letter) == SIZE_MAX; done++) {
+        if (done == 1000)
+            letter = play_arrive(play, "anna", "0friend@x.example");
+        play_until(play, play->now + message_ms / connections);
+        play_deliver(play, &play->grants[done]);
+        assert_int_equal(queue_credit(&play->queue, play->now, 0, 1), STATUS_OK);
+    }
+    size_t turn = turn_of(play, letter), on_their_way = 1000 + connections;
+    return turn > on_their_way ? turn - on_their_way : 0;
+}
+
+static void test_a_letter_waits_for_few_turns_where_messages_take_long(void **state)
+{
+    for (int64_t message_ms = 100; message_ms <= 10000; message_ms *= 10) {
+        struct play *play = play_new();
+        play->settings.messages_ahead = 4;
+        play->settings.delay_notice_ms = 0;
+        play_delivery(play, 0, 1000);
+        for (int i = 0; i < 100000; i++)
+            play_arrive(play, "newsletter", "0r@x.example");
+        play_resolve_all(play, "mx");
+        assert_in_range(begun_before_a_letter(play, message_ms, 20), 0, 5);
+        play_free(play);
+    }
 }
 
 int main(void)
@@ -374,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_letter_overtakes_a_newsletter_at_one_site),
         cmocka_unit_test(test_a_letter_overtakes_a_newsletter_to_many_sites),
+        cmocka_unit_test(test_a_letter_waits_for_few_turns_where_messages_take_long),
         cmocka_unit_test(test_shares_are_equal),
         cmocka_unit_test(test_connections_are_bounded),
         cmocka_unit_test(test_a_dead_site_pauses_and_recovers_step_by_step),
