@@ -216,8 +216,8 @@ int node_run_suspend(struct account_call *call)
     if (reason.n > TREE_TEXT_MAX || !span_is_utf8(reason))
         return common_complain("a reason has at most %d octets of UTF-8", TREE_TEXT_MAX);
     return node_report(call, tree_suspend(call->accounts, &node, reason, time_wall_ms()),
-                       "suspended; no login and no new message from now on. What is queued goes out all the same: "
-                       "`goniec queue hold` stops that");
+                       "suspended; no login and no new message from now on. What is queued stays within a second or two, but "
+                       "for what is being sent, and goes on after `resume`");
 }
 
 int node_run_resume(struct account_call *call)

@@ -28,7 +28,7 @@ static const char usage[] =
     "  ID...                these messages\n"
     "  --account LOGIN      --sender ADDRESS      --recipient ADDRESS      --domain DOMAIN\n"
     "                       of the sender, the envelope, the recipient; with * and ?\n"
-    "  --state STATE        waiting, ready, resolving, delivering, held, reporting\n"
+    "  --state STATE        waiting, ready, resolving, delivering, held, suspended, reporting\n"
     "  --older TIME         --younger TIME        accepted so long ago: 90s, 30min, 4h, 2d\n"
     "  --site SITE          as `goniec status` shows it\n"
     "  --all                everything\n";

@@ -1,6 +1,7 @@
 #include "base/cores.h"
 #include "base/log.h"
 #include "conf/parse.h"
+#include "directory/backlog.h"
 #include "directory/directory.h"
 #include "directory/keys.h"
 #include "directory/secret.h"
@@ -10,13 +11,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Where a smtpd asks. Before START nobody reads from it: its questions wait in the socket. */
+/* Where a smtpd asks, or the queue tells. Before START nobody reads from it: its questions wait in the socket. */
 struct door {
     struct list link;
     struct channel *channel;
-    struct directory_peer *peer;
+    struct directory_peer *peer;       /* of a smtpd */
+    struct directory_backlog *backlog; /* of the queue */
     struct role_state *state;
-    uint32_t number; /* of the smtpd */
+    enum role role;
+    uint32_t number;
     int fd;          /* until the channel takes it */
 };
 
@@ -27,13 +30,14 @@ struct role_state {
     struct buf path;    /* of the database */
     struct directory_service *service; /* from START on */
     struct tally tally;
-    struct list doors;  /* struct door: smtpd processes */
+    struct list doors;  /* struct door: smtpd processes, the queue */
 };
 
 static void door_close(struct door *door)
 {
     list_remove(&door->link);
     directory_peer_free(door->peer);
+    directory_backlog_free(door->backlog);
     if (door->channel)
         channel_free(door->channel);
     if (door->fd >= 0)
@@ -52,13 +56,14 @@ static void on_question(void *arg, struct channel *channel, struct channel_messa
     struct door *door = arg;
     struct log *log = &door->state->process.log;
     uint16_t kind = message->kind;
-    enum status status = directory_peer_feed(door->peer, kind, message->body);
+    enum status status = door->peer ? directory_peer_feed(door->peer, kind, message->body)
+                                    : directory_backlog_feed(door->backlog, kind, message->body);
     /* The channel's memory held a password until now. */
-    if ((kind == ASK_AUTH_START || kind == ASK_AUTH_NEXT) && message->body.n)
+    if (door->peer && (kind == ASK_AUTH_START || kind == ASK_AUTH_NEXT) && message->body.n)
         explicit_bzero((char *)message->body.p, message->body.n);
     if (status == STATUS_OK)
         return;
-    log_error(log, "peer-broke-format", LOG_STR("peer", "smtpd"), LOG_INT("number", door->number),
+    log_error(log, "peer-broke-format", LOG_STR("peer", role_name(door->role)), LOG_INT("number", door->number),
               LOG_INT("kind", kind));
     door_close(door);
 }
@@ -66,7 +71,7 @@ static void on_question(void *arg, struct channel *channel, struct channel_messa
 static void on_door_closed(void *arg, struct channel *channel, enum status why)
 {
     struct door *door = arg;
-    log_debug(&door->state->process.log, "peer-gone", LOG_STR("peer", "smtpd"), LOG_INT("number", door->number),
+    log_debug(&door->state->process.log, "peer-gone", LOG_STR("peer", role_name(door->role)), LOG_INT("number", door->number),
               LOG_STR("why", status_text(why)));
     door_close(door);
 }
@@ -77,10 +82,13 @@ static void door_begin(struct door *door)
     door->channel = channel_new(door->state->process.loop, door->fd, &events, door);
     if (door->channel) {
         door->fd = -1;
-        door->peer = directory_peer_new(door->state->service, on_answer, door);
+        if (door->role == ROLE_QUEUE)
+            door->backlog = directory_backlog_new(door->state->service, on_answer, door);
+        else
+            door->peer = directory_peer_new(door->state->service, on_answer, door);
     }
-    if (!door->peer) {
-        log_error(&door->state->process.log, "peer-refused", LOG_STR("peer", "smtpd"), LOG_STR("why", "out of memory"));
+    if (!door->peer && !door->backlog) {
+        log_error(&door->state->process.log, "peer-refused", LOG_STR("peer", role_name(door->role)), LOG_STR("why", "out of memory"));
         door_close(door);
     }
 }
@@ -88,15 +96,16 @@ static void door_begin(struct door *door)
 static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
 {
     struct role_state *state = arg;
-    struct door *door = peer->role == ROLE_SMTPD ? calloc(1, sizeof *door) : NULL;
+    bool known = peer->role == ROLE_SMTPD || peer->role == ROLE_QUEUE;
+    struct door *door = known ? calloc(1, sizeof *door) : NULL;
     if (!door) {
         close(fd);
         return;
     }
     for (LIST_EACH(link, &state->doors)) /* the one before it died */
-        if (CONTAINER(link, struct door, link)->number == peer->number)
+        if (CONTAINER(link, struct door, link)->number == peer->number && CONTAINER(link, struct door, link)->role == peer->role)
             door_close(CONTAINER(link, struct door, link));
-    *door = (struct door){ .state = state, .number = peer->number, .fd = fd };
+    *door = (struct door){ .state = state, .role = peer->role, .number = peer->number, .fd = fd };
     list_add_last(&state->doors, &door->link);
     if (state->service)
         door_begin(door);

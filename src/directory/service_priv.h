@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "directory/accounts.h"
+#include "directory/backlog.h"
 #include "directory/credential.h"
 #include "directory/keys.h"
 #include "directory/remember.h"
@@ -56,6 +57,8 @@ struct directory_service {
     unsigned signed_in_turn;   /* on the spot */
     uint64_t refused;          /* signatures, since that was last told */
     int64_t refused_ms;
+    directory_on_level *on_level; /* NULL: nobody wants to know */
+    void *on_level_arg;
 };
 
 struct directory_peer {

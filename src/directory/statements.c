@@ -52,6 +52,14 @@ const char *const accounts_texts[ST_COUNT] = {
     [ST_NODE_TITLE] = "UPDATE nodes SET title = ?2, changed = ?3 WHERE id = ?1",
     [ST_NODE_SUSPEND] = "UPDATE nodes SET suspended = ?2, reason = ?3, changed = ?4 WHERE id = ?1",
 
+    /* Senders that are suspended or below such a node, with the highest of those. */
+    [ST_SUSPENDED] = "WITH RECURSIVE below (id, kind, name, height, by_kind, by_name, reason) AS (SELECT id, kind, name,"
+                     " CASE kind WHEN 'server' THEN 0 WHEN 'customer' THEN 1 WHEN 'domain' THEN 2 ELSE 3 END, kind, name, reason"
+                     " FROM nodes WHERE suspended <> 0 UNION ALL SELECT n.id, n.kind, n.name, b.height, b.by_kind, b.by_name,"
+                     " b.reason FROM nodes n JOIN below b ON n.parent = b.id)"
+                     " SELECT name, by_kind, by_name, reason, min(height) FROM below WHERE kind = 'sender'"
+                     " GROUP BY name ORDER BY name",
+
     [ST_VALUES] = "SELECT name, value FROM settings WHERE node = ?1 ORDER BY name, place",
     [ST_VALUES_UP] = "WITH RECURSIVE up (id, parent, height) AS (SELECT id, parent, 0 FROM nodes WHERE id = ?1 UNION ALL"
                      " SELECT n.id, n.parent, up.height + 1 FROM nodes n JOIN up ON n.id = up.parent WHERE up.height < 8)"

@@ -1,3 +1,4 @@
+#include "queue/accounts.h"
 #include "queue/control_priv.h"
 #include <stdlib.h>
 
@@ -81,6 +82,11 @@ static json_t *recipient(struct queue_role *role, const struct queue_share *shar
         set_text(object, "held_by", held.host);
         set_text(object, "why", held.text);
     }
+    const struct queue_stayer *stayer = share->message->account->stays
+                                            ? queue_stayer_find(&role->queue, queue_account_name(share->message->account))
+                                            : NULL;
+    if (stayer)
+        set_text(object, "why", queue_stayer_why(stayer));
     return object;
 }
 

@@ -16,14 +16,15 @@ static const struct work {
 } works[CONTROL_OP_COUNT] = {
 #define WAITING (1u << QUEUE_DUE | 1u << QUEUE_RESOLVING | 1u << QUEUE_READY)
 #define HELD (1u << QUEUE_HELD)
+#define STAYS (1u << QUEUE_SUSPENDED)
     [CONTROL_STATUS] = { "status", NULL, 0, 0 },
     [CONTROL_LIST] = { "list", NULL, 0, 0 },
     [CONTROL_SHOW] = { "show", NULL, 0, 0 },
-    [CONTROL_HOLD] = { "hold", "held", QUEUE_ENTRY_HELD, WAITING },
+    [CONTROL_HOLD] = { "hold", "held", QUEUE_ENTRY_HELD, WAITING | STAYS },
     [CONTROL_RELEASE] = { "release", "released", QUEUE_ENTRY_RELEASED, HELD },
     [CONTROL_RETRY] = { "retry", "retried", 0, WAITING },
-    [CONTROL_DELETE] = { "delete", "deleted", QUEUE_ENTRY_DELETED, WAITING | HELD },
-    [CONTROL_REROUTE] = { "reroute", "rerouted", QUEUE_ENTRY_REROUTED, WAITING | HELD },
+    [CONTROL_DELETE] = { "delete", "deleted", QUEUE_ENTRY_DELETED, WAITING | HELD | STAYS },
+    [CONTROL_REROUTE] = { "reroute", "rerouted", QUEUE_ENTRY_REROUTED, WAITING | HELD | STAYS },
 };
 
 static void say_error(struct control_client *client, const char *why)

@@ -33,14 +33,20 @@ static void gathered(struct queue_role *role)
     queue_gathered(&role->queue, role_now(role));
 }
 
-static void gather_check(struct queue_role *role)
+static bool all_told(const struct queue_role *role)
+{
+    for (const struct list *link = role->deliveries.next; link != &role->deliveries; link = link->next)
+        if (!CONTAINER(link, const struct delivery, link)->told)
+            return false;
+    return true;
+}
+
+void deliveries_gather_check(struct queue_role *role)
 {
     if (!role->queue.gathering)
         return;
-    for (LIST_EACH(link, &role->deliveries))
-        if (!CONTAINER(link, struct delivery, link)->told)
-            return;
-    gathered(role);
+    if (all_told(role) && (!role->directory || role->stay_told))
+        gathered(role);
 }
 
 static void tell_untold(struct queue_role *role)
@@ -52,7 +58,8 @@ static void tell_untold(struct queue_role *role)
 static void on_gather_end(struct loop_timer *timer)
 {
     struct queue_role *role = CONTAINER(timer, struct queue_role, gather_end);
-    tell_untold(role);
+    if (!all_told(role))
+        tell_untold(role);
     gathered(role);
 }
 
@@ -87,7 +94,7 @@ static void delivery_gone(struct delivery *delivery)
         CONTAINER(node, struct sent_body, node)->sent_to &= ~(UINT64_C(1) << number);
     if (begun)
         queue_delivery_gone(&role->queue, role_now(role), number);
-    gather_check(role);
+    deliveries_gather_check(role);
 }
 
 /* -- from the core to them -- */
@@ -108,7 +115,7 @@ static bool segment_send(struct delivery *delivery, struct queue_log_segment *se
         return false;
     AUTO(buf_done) struct buf body = BUF_EMPTY(64);
     lease_segment_put(&body, &(struct lease_segment){ segment->number, segment->epoch });
-    enum status status = channel_send_fds(delivery->channel, LEASE_SEGMENT, buf_span(&body), &fd, 1);
+    enum status status = body.failed ? STATUS_MEMORY : channel_send_fds(delivery->channel, LEASE_SEGMENT, buf_span(&body), &fd, 1);
     close(fd);
     if (status == STATUS_OK)
         segment->sent_to |= UINT64_C(1) << delivery->number;
@@ -151,7 +158,7 @@ static bool body_send(struct delivery *delivery, uint64_t number)
         return false;
     AUTO(buf_done) struct buf body = BUF_EMPTY(64);
     lease_body_put(&body, &(struct lease_body){ number });
-    enum status status = channel_send_fds(delivery->channel, LEASE_BODY, buf_span(&body), &fd, 1);
+    enum status status = body.failed ? STATUS_MEMORY : channel_send_fds(delivery->channel, LEASE_BODY, buf_span(&body), &fd, 1);
     close(fd);
     if (status == STATUS_OK)
         sent->sent_to |= bit;
@@ -227,7 +234,7 @@ static enum status take_credit(struct delivery *delivery, struct span body)
         return STATUS_SYNTAX;
     enum status status = queue_credit(&role->queue, role_now(role), delivery->number, credit.more);
     delivery->told = true;
-    gather_check(role);
+    deliveries_gather_check(role);
     return status;
 }
 
@@ -269,7 +276,7 @@ static enum status take_leaving(struct delivery *delivery, struct span body)
     queue_delivery_leaving(&delivery->role->queue, delivery->number);
     delivery->told = true;
     channel_send(delivery->channel, LEASE_LEFT, SPAN_NONE);
-    gather_check(delivery->role);
+    deliveries_gather_check(delivery->role);
     return body.n ? STATUS_SYNTAX : STATUS_OK;
 }
 
@@ -324,7 +331,7 @@ void deliveries_begin(struct queue_role *role)
     queue_gather(&role->queue);
     for (LIST_EACH(link, &role->deliveries))
         delivery_begin(CONTAINER(link, struct delivery, link));
-    gather_check(role);
+    deliveries_gather_check(role);
 }
 
 void deliveries_peer(struct queue_role *role, const struct supervisor_peer *peer, int fd)

@@ -160,7 +160,8 @@ enum status disk_arrival(const struct spool_found *found, struct buf *packed, st
     buf_clear(packed);
     if (!recipients_pack(&envelope, packed))
         return STATUS_MEMORY;
-    *ret = (struct queue_arrival){ .id = found->header.id, .body = found->header.file, .segment = found->place.segment,
+    *ret = (struct queue_arrival){ .id = found->header.id, .body = found->header.file,
+                                   .octets = found->header.headers + found->header.body, .segment = found->place.segment,
                                    .offset = found->place.offset, .length = found->place.length,
                                    .account = envelope.account, .sender = envelope.sender,
                                    .recipient_count = envelope.recipient_count, .recipients = buf_span(packed) };

@@ -29,7 +29,7 @@ static const char *state_parse(struct filter *filter, const char *state)
             filter->places |= 1u << place;
     if (filter->places & 1u << QUEUE_DUE)
         filter->places |= 1u << QUEUE_RESOLVING | 1u << QUEUE_READY;
-    return filter->places ? NULL : "a state is waiting, resolving, ready, delivering, held or reporting";
+    return filter->places ? NULL : "a state is waiting, resolving, ready, delivering, held, suspended or reporting";
 }
 
 static const char *age_parse(const json_t *value, int64_t *ret)

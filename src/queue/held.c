@@ -7,7 +7,8 @@
 /* An attempt whose end we know already is told a second time. */
 static bool may_be_held(const struct queue_share *share, const struct lease_held *held)
 {
-    bool waits = share->place == QUEUE_DUE || share->place == QUEUE_RESOLVING || share->place == QUEUE_READY;
+    bool waits = share->place == QUEUE_DUE || share->place == QUEUE_RESOLVING || share->place == QUEUE_READY ||
+                 share->place == QUEUE_SUSPENDED;
     return waits && share->tries < held->attempt && share->count <= WIRE_LEASE_RECIPIENTS_MAX;
 }
 

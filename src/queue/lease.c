@@ -242,11 +242,11 @@ struct queue_lease *queue_lease_adopt(struct queue *queue, unsigned delivery, ui
     return lease;
 }
 
-/* A share whose domain's answer has run out goes back to ask. */
+/* A share whose domain's answer has run out goes back to ask; one whose account was suspended stays. */
 static bool lane_is_stale(struct queue *queue, struct queue_lane *lane)
 {
     struct queue_share *first = CONTAINER(lane->shares.next, struct queue_share, link);
-    if (queue_domain_is_known(queue, first->domain) && first->domain->site == lane->site)
+    if (queue_domain_is_known(queue, first->domain) && first->domain->site == lane->site && !lane->account->stays)
         return false;
     queue_share_go(queue, first);
     return true;

@@ -84,6 +84,7 @@ static void on_turn(struct loop_task *task)
     if (!role->started)
         return;
     timer_follow(role);
+    directory_turn(role);
     checkpoints_turn(role);
     compact_turn(role);
     if (queue_give_back(&role->queue))
@@ -148,6 +149,7 @@ static void on_start(void *arg)
     }
     role->started = true;
     writers_begin(role);
+    directory_begin(role);
     deliveries_begin(role);
     process_ready(&role->process);
 }
@@ -168,6 +170,8 @@ static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
         writers_peer(role, peer, fd);
     else if (peer->role == ROLE_DELIVERY)
         deliveries_peer(role, peer, fd);
+    else if (peer->role == ROLE_DIRECTORY)
+        directory_peer_came(role, fd);
     else
         close(fd);
 }
@@ -196,6 +200,7 @@ int queue_main(void)
     struct queue_role *role = calloc(1, sizeof *role);
     if (!role || process_init(&role->process, ROLE_QUEUE, &orders, role) != STATUS_OK)
         return 1;
+    role->directory_fd = -1;
     role->hostname = role->hostname_next = BUF_EMPTY(512);
     role->postmaster = BUF_EMPTY(1024);
     role->path = BUF_EMPTY(8192);
@@ -217,6 +222,7 @@ int queue_main(void)
     reports_close(role);
     writers_close(role);
     deliveries_close(role);
+    directory_close(role);
     disk_close(role);
     if (role->acts.grant)
         queue_done(&role->queue);

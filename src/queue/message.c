@@ -1,13 +1,17 @@
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "queue/accounts.h"
 #include "queue/schedule.h"
 #include <stdlib.h>
+
+#define MIB (UINT64_C(1) << 20)
 
 const char *queue_place_name(enum queue_place place)
 {
     static const char *const names[] = {
         [QUEUE_DUE] = "waiting", [QUEUE_RESOLVING] = "resolving", [QUEUE_READY] = "ready",
         [QUEUE_LEASED] = "delivering", [QUEUE_HELD] = "held", [QUEUE_REPORTING] = "reporting",
+        [QUEUE_SUSPENDED] = "suspended",
     };
     return place < QUEUE_PLACE_COUNT ? names[place] : "?";
 }
@@ -62,7 +66,7 @@ void queue_segment_sealed(struct queue *queue, struct queue_log_segment *segment
     tell_if_empty(queue, segment);
 }
 
-static void segment_enter(struct queue_log_segment *segment, struct queue_message *message)
+static void segment_enter(struct queue *queue, struct queue_log_segment *segment, struct queue_message *message)
 {
     message->segment = segment;
     list_add_last(&segment->messages, &message->in_segment);
@@ -70,6 +74,11 @@ static void segment_enter(struct queue_log_segment *segment, struct queue_messag
     segment->living_octets += message->length;
     segment->oldest = segment->oldest ? MIN(segment->oldest, message->id) : message->id;
     segment->newest = MAX(segment->newest, message->id);
+    if (message->flags & QUEUE_MESSAGE_NULL_SENDER)
+        return;
+    message->account->waiting++;
+    message->account->octets += queue_message_octets(message);
+    queue_account_changed(queue, message->account);
 }
 
 static void segment_leave(struct queue *queue, struct queue_message *message)
@@ -80,6 +89,11 @@ static void segment_leave(struct queue *queue, struct queue_message *message)
     list_remove(&message->in_segment);
     segment->living--;
     segment->living_octets -= message->length;
+    if (!(message->flags & QUEUE_MESSAGE_NULL_SENDER)) {
+        message->account->waiting--;
+        message->account->octets -= queue_message_octets(message);
+        queue_account_changed(queue, message->account);
+    }
     tell_if_empty(queue, segment);
 }
 
@@ -89,7 +103,7 @@ void queue_message_move(struct queue *queue, struct queue_message *message, stru
     segment_leave(queue, message);
     message->offset = offset;
     message->length = length;
-    segment_enter(to, message);
+    segment_enter(queue, to, message);
 }
 
 static bool message_is(const struct map_node *node, const void *key)
@@ -427,7 +441,7 @@ enum status queue_message_enter(struct queue *queue, struct queue_message *messa
     enum status status = map_add(&queue->messages, &message->node, hash_u64(message->id));
     if (status != STATUS_OK)
         return status;
-    segment_enter(segment, message);
+    segment_enter(queue, segment, message);
     shares_settle(queue, message);
     return STATUS_OK;
 }
@@ -461,6 +475,8 @@ enum status queue_message_add(struct queue *queue, const struct queue_arrival *a
     message->length = arrival->length;
     message->recipients = (uint16_t)MIN(arrival->recipient_count, UINT16_MAX);
     message->flags = arrival->sender.n ? 0 : QUEUE_MESSAGE_NULL_SENDER;
+    if (arrival->body)
+        message->flags |= (uint16_t)(QUEUE_MESSAGE_BODY * MIN((arrival->octets + MIB - 1) / MIB, UINT16_MAX / QUEUE_MESSAGE_BODY));
     status = recipients_add(queue, message, arrival);
     if (status == STATUS_OK)
         status = queue_message_enter(queue, message, segment);

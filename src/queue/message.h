@@ -29,6 +29,7 @@ enum queue_place {
     QUEUE_LEASED,    /* a delivery process has it */
     QUEUE_HELD,      /* an operator stopped it */
     QUEUE_REPORTING, /* over, as soon as its report is stored */
+    QUEUE_SUSPENDED, /* its account is suspended: it stays until that is taken back */
     QUEUE_PLACE_COUNT
 };
 const char *queue_place_name(enum queue_place place); /* "waiting", "resolving", ...; never NULL */
@@ -49,7 +50,7 @@ enum {
 
 struct queue_share {
     struct heap_node wake;          /* when something is next to be done about it, whatever it is */
-    struct list link;               /* of its domain (RESOLVING) or its lane (READY) */
+    struct list link;               /* of its domain (RESOLVING), its lane (READY), its account (SUSPENDED) */
     struct queue_message *message;
     struct queue_share *next, *prev; /* of the message */
     struct queue_domain *domain;
@@ -97,6 +98,7 @@ struct queue_log_segment {
 enum {
     QUEUE_MESSAGE_NULL_SENDER = 1,  /* a report: nobody is told when it fails */
     QUEUE_MESSAGE_POSTMASTER = 2,   /* it goes to the postmaster: a report about it would go round in circles */
+    QUEUE_MESSAGE_BODY = 16,        /* the bits from here on: MiB of its body file, rounded up */
 };
 
 struct queue_message {
@@ -121,6 +123,7 @@ static inline struct queue_rcpt *queue_share_rcpts(struct queue_share *share)
 /* What is known of a new message; `recipients` are as in struct writer_enqueue. */
 struct queue_arrival {
     uint64_t id, body;
+    uint64_t octets;                /* of header and body; only needed where there is a body file */
     uint32_t segment, offset, length;
     uint32_t flags;                 /* ENQUEUE_x */
     struct span account, sender;

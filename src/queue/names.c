@@ -1,5 +1,6 @@
 #include "queue/names.h"
 #include "base/hash.h"
+#include "queue/accounts.h"
 #include "queue/queue.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -12,35 +13,46 @@ static bool account_is(const struct map_node *node, const void *key)
     return span_eq(queue_account_name(account), *(const struct span *)key);
 }
 
-struct queue_account *queue_account_ref(struct queue *queue, struct span name)
+static struct queue_account *account_new(struct queue *queue, struct span name)
 {
-    uint64_t hash = hash_bytes(name);
-    struct map_node *node = map_find(&queue->accounts, hash, account_is, &name);
-    if (node) {
-        struct queue_account *found = CONTAINER(node, struct queue_account, node);
-        found->refs++;
-        return found;
-    }
     struct queue_account *account = calloc(1, sizeof *account + name.n);
     if (!account)
         return NULL;
     list_init(&account->link);
     list_init(&account->lanes);
-    account->refs = 1;
+    list_init(&account->staying);
+    list_init(&account->news);
+    account->stays = queue_stayer_find(queue, name) != NULL;
     account->name_octets = (uint32_t)name.n;
     if (name.n)
         memcpy(account->name, name.p, name.n);
-    if (map_add(&queue->accounts, &account->node, hash) == STATUS_OK)
+    if (map_add(&queue->accounts, &account->node, hash_bytes(name)) == STATUS_OK)
         return account;
     free(account);
     return NULL;
+}
+
+struct queue_account *queue_account_find(const struct queue *queue, struct span name)
+{
+    struct map_node *node = map_find(&queue->accounts, hash_bytes(name), account_is, &name);
+    return node ? CONTAINER(node, struct queue_account, node) : NULL;
+}
+
+struct queue_account *queue_account_ref(struct queue *queue, struct span name)
+{
+    struct queue_account *account = queue_account_find(queue, name);
+    if (!account)
+        account = account_new(queue, name);
+    if (account)
+        account->refs++;
+    return account;
 }
 
 void queue_account_unref(struct queue *queue, struct queue_account *account)
 {
     if (--account->refs)
         return;
-    assert(list_is_empty(&account->lanes) && account->messages == 0);
+    assert(list_is_empty(&account->lanes) && list_is_empty(&account->staying) && account->messages == 0);
     list_remove(&account->link);
     map_remove(&queue->accounts, &account->node);
     free(account);

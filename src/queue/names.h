@@ -11,8 +11,16 @@ struct queue_account {
     struct list link;        /* in the ring of those whose turn comes, while a lane of theirs may go */
     struct list lanes;       /* lanes that may go now */
     int64_t deficit;         /* recipients that it may still lease in this round */
-    uint32_t refs;           /* messages and lanes */
+    struct list staying;     /* shares that stay while it is suspended */
+    struct list news;        /* in the queue's ring of those of whom there is something to tell: one reference */
+    uint32_t refs;           /* messages, lanes, and `news` */
     uint32_t messages;
+    uint32_t waiting;        /* of its messages those that have a sender, */
+    uint64_t octets;         /* and what they take */
+    uint32_t told_waiting;   /* as the directory knows it */
+    uint64_t told_octets;
+    uint32_t failures;       /* recipients, since that was last told */
+    bool stays;              /* it is suspended */
     uint32_t name_octets;
     char name[];
 };
@@ -51,6 +59,7 @@ static inline struct span queue_domain_route(const struct queue_domain *domain)
 
 /* Each gives one reference; NULL: out of memory. */
 struct queue_account *queue_account_ref(struct queue *queue, struct span name);
+struct queue_account *queue_account_find(const struct queue *queue, struct span name); /* no reference; NULL: not here */
 void queue_account_unref(struct queue *queue, struct queue_account *account);
 /* `name` in lower case. `route`: an operator's reroute, "" for what the settings say. */
 struct queue_domain *queue_domain_ref(struct queue *queue, struct span name, struct span route);

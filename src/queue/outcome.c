@@ -1,4 +1,5 @@
 #include "base/mutant.h"
+#include "queue/accounts.h"
 #include "queue/lease.h"
 #include "queue/schedule.h"
 #include "queue/settle_priv.h"
@@ -138,6 +139,8 @@ static void share_settle(struct queue *queue, struct queue_lease *lease, struct 
     }
     queue->counts.delivered += n[ENDS] + n[OWES_DELIVERED] + n[OWES_RELAYED];
     queue->counts.failed += n[FAILS] + n[FAILS_SILENTLY];
+    if (n[FAILS] + n[FAILS_SILENTLY])
+        queue_account_failed(queue, share->message, n[FAILS] + n[FAILS_SILENTLY]);
     queue_share_unlease(queue, share);
     for (unsigned which = FAILS; which <= OWES_RELAYED; which++)
         if (n[which] && share_report_class(queue, lease, share, class, (uint8_t)which, reports))

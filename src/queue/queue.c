@@ -1,5 +1,6 @@
 #include "queue/queue.h"
 #include "base/mutant.h"
+#include "queue/accounts.h"
 #include "queue/lease.h"
 #include "queue/schedule.h"
 #include "queue/settle.h"
@@ -14,6 +15,7 @@ void queue_init(struct queue *queue, const struct queue_settings *settings, cons
     *queue = (struct queue){ .settings = settings, .acts = acts, .arg = arg, .log = log, .now_ms = now_ms,
                              .random = seed, .reports_again_ms = INT64_MAX };
     list_init(&queue->turns);
+    list_init(&queue->news);
     list_init(&queue->idle_domains);
     list_init(&queue->unasked);
     queue->ask_again_ms = INT64_MAX;
@@ -335,6 +337,7 @@ void queue_done(struct queue *queue)
     for (MAP_EACH(node, &queue->segments))
         queue_segment_forget(queue, CONTAINER(node, struct queue_log_segment, node));
     queue_leases_done(queue);
+    queue_accounts_done(queue);
     map_done(&queue->messages);
     map_done(&queue->segments);
     map_done(&queue->accounts);

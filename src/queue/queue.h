@@ -78,6 +78,9 @@ struct queue {
     struct heap wakes;             /* shares by what is next */
     struct heap pauses;            /* sites */
     struct list turns;             /* accounts with lanes that may go */
+    struct list news;              /* accounts of which the directory is to hear */
+    struct map stayers;            /* suspended accounts */
+    uint32_t stay_round;           /* of the list of them that was last begun */
     struct list idle_domains;
     size_t idle_domain_count;
     struct slab message_slab, share_slab, lane_slab;

@@ -8,6 +8,7 @@
 #include "spool/store.h"
 #include "spool/writer.h"
 #include "wire/process.h"
+#include "wire/queue_directory.h"
 
 #define ROLE_WRITERS_MAX 200         /* smtpd processes; their number + 1 names them in ids and segments */
 #define ROLE_REPORTS_MAX 200         /* being composed or stored at once */
@@ -68,6 +69,10 @@ struct queue_role {
     uint64_t last_ids[ID_WRITERS];   /* of each writer the highest known */
     bool started, draining, stopping;
     struct list writers, deliveries;
+    struct channel *directory;       /* NULL: there is none */
+    int directory_fd;                /* until the channel takes it; -1 */
+    bool stay_told;                  /* by it: whose mail stays */
+    struct loop_timer news_due;      /* runs while there is something to tell it */
     struct loop_task settle;         /* hook: confirms outcomes once they are written */
     struct loop_timer gather_end;
     struct lease_held held;          /* scratch */
@@ -142,6 +147,15 @@ void deliveries_body_gone(struct queue_role *role, uint64_t body);
 void deliveries_close(struct queue_role *role);
 void on_act_resolve(void *arg, unsigned delivery, const struct lease_resolve *resolve);
 void on_act_grant(void *arg, unsigned delivery, const struct lease_grant *grant, struct queue_log_segment *segment);
+
+/* Has everybody said what has to be known before the first lease? */
+void deliveries_gather_check(struct queue_role *role);
+
+/* -- directory.c -- */
+void directory_peer_came(struct queue_role *role, int fd);
+void directory_begin(struct queue_role *role);                 /* at the start: the one that came before it */
+void directory_turn(struct queue_role *role);
+void directory_close(struct queue_role *role);
 
 /* -- reports.c -- */
 void on_act_report(void *arg, struct queue_report *report);

@@ -1,6 +1,7 @@
 #include "queue/schedule.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "queue/accounts.h"
 #include "queue/retry.h"
 #include "queue/settle.h"
 #include <assert.h>
@@ -18,7 +19,7 @@ void queue_share_rest(struct queue *queue, struct queue_share *share)
     heap_remove(&queue->wakes, &share->wake);
     if (share->place == QUEUE_READY)
         queue_lane_leave(queue, share);
-    else if (share->place == QUEUE_RESOLVING)
+    else if (share->place == QUEUE_RESOLVING || share->place == QUEUE_SUSPENDED)
         list_remove(&share->link);
     place_set(queue, share, QUEUE_HELD);
 }
@@ -117,6 +118,11 @@ static void resolve(struct queue *queue, struct queue_share *share)
 void queue_share_go(struct queue *queue, struct queue_share *share)
 {
     queue_share_rest(queue, share);
+    if (share->message->account->stays) {
+        place_set(queue, share, QUEUE_SUSPENDED);
+        list_add_last(&share->message->account->staying, &share->link);
+        return;
+    }
     if (queue_domain_is_known(queue, share->domain) &&
         queue_lane_join(queue, share->domain->site, share) == STATUS_OK)
         place_set(queue, share, QUEUE_READY);

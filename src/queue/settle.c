@@ -1,3 +1,4 @@
+#include "queue/accounts.h"
 #include "queue/settle_priv.h"
 #include "queue/retry.h"
 #include "queue/schedule.h"
@@ -132,6 +133,7 @@ static void share_fails(struct queue *queue, struct queue_share *share, const st
             settle_report_tell(report, &rcpts[i], reason);
     }
     queue->counts.failed += share->count;
+    queue_account_failed(queue, share->message, share->count);
     if (owed < share->count) {
         settle_log_silent(queue, share, report && report->expired ? "expired" : "dropped", reason);
         settle_journal_ended(queue, share, class, FAILS_SILENTLY, QUEUE_ENDED_FAILED);

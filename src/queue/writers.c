@@ -256,7 +256,7 @@ static bool enqueue(struct writer *writer, struct span body)
     if (!segment || segment->writer != writer_id(writer) || id_writer(told.id) != writer_id(writer) || segment->sealed || told.offset <= segment->known ||
         (told.body && !body_forget(writer, told.body)))
         return false;
-    struct queue_arrival arrival = { .id = told.id, .body = told.body, .segment = told.segment, .offset = told.offset,
+    struct queue_arrival arrival = { .id = told.id, .body = told.body, .octets = told.octets, .segment = told.segment, .offset = told.offset,
                                      .length = told.length, .flags = told.flags, .account = told.account,
                                      .sender = told.sender, .recipient_count = told.recipient_count,
                                      .recipients = told.recipients };

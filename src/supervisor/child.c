@@ -22,6 +22,7 @@ static const struct {
     { ROLE_SMTPD, ROLE_QUEUE },
     { ROLE_SMTPD, ROLE_DIRECTORY },
     { ROLE_DELIVERY, ROLE_QUEUE },
+    { ROLE_DIRECTORY, ROLE_QUEUE },
 };
 
 static void on_again(struct loop_timer *timer)

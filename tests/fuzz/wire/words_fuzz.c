@@ -2,6 +2,7 @@
  * same octets. First octet: which of them. */
 #include "fuzz.h"
 #include "wire/queue_delivery.h"
+#include "wire/queue_directory.h"
 #include "wire/smtpd_directory.h"
 #include "wire/smtpd_queue.h"
 #include "wire/supervisor.h"
@@ -68,6 +69,8 @@ WORD(supervisor_tickets)
 WORD(supervisor_failed, value.text)
 WORD(supervisor_who)
 WORD(supervisor_who_is, value.name, value.cgroup)
+WORD(backlog_levels, value.entries)
+WORD(backlog_stay, value.entries)
 
 /* The packed lists: read one after the other to the end, or to the first that is none. */
 static void writer_recipients(struct buf *again)
@@ -94,6 +97,31 @@ static void outcome_recipients(struct buf *again)
     require(span_starts(body, buf_span(again)));
 }
 
+static void levels(struct buf *again)
+{
+    struct wire_reader reader = wire_read(body);
+    struct backlog_level one;
+    while (reader.left.n && backlog_level_get(&reader, &one)) {
+        inside(one.account);
+        require(one.account.n > 0 && one.account.n <= WIRE_BACKLOG_NAME_MAX);
+        backlog_level_put(again, &one);
+    }
+    require(span_starts(body, buf_span(again)));
+}
+
+static void stayers(struct buf *again)
+{
+    struct wire_reader reader = wire_read(body);
+    struct backlog_stayer one;
+    while (reader.left.n && backlog_stayer_get(&reader, &one)) {
+        inside(one.account);
+        inside(one.why);
+        require(one.account.n > 0 && one.why.n <= WIRE_STAY_WHY_MAX);
+        backlog_stayer_put(again, &one);
+    }
+    require(span_starts(body, buf_span(again)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const words[])(struct buf *again) = {
@@ -104,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         word_ask_may_send, word_ask_is_recipient, word_tell_challenge, word_tell_auth, word_tell_verdict,
         word_tell_mechanisms, word_supervisor_settings, word_supervisor_listener, word_supervisor_peer,
         word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients, word_supervisor_who,
-        word_supervisor_who_is,
+        word_supervisor_who_is, word_backlog_levels, word_backlog_stay, levels, stayers,
     };
     struct choices choices = choices_of(data, size);
     uint8_t which = choose_below(&choices, ARRAY_LEN(words));
