@@ -74,8 +74,12 @@ static void step(struct session *session)
 {
     struct smtp_client *client = &session->client;
     if (client->out.n) {
-        stream_write(session->stream, buf_span(&client->out)); /* a stream that broke says so in on_end */
+        enum status status = stream_write(session->stream, buf_span(&client->out));
         buf_clear(&client->out);
+        if (status != STATUS_OK && status != STATUS_CLOSED) { /* a stream that broke says so in on_end */
+            session_fail(session); /* the message must not go where its commands have not gone: it would be taken for commands */
+            return;
+        }
     }
     if (client->send != SMTP_SEND_NOTHING && !session->is_sending)
         session_body_begin(session);

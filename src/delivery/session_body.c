@@ -11,8 +11,7 @@ static bool needs_dots(const struct session *session)
     return session->client.send == SMTP_SEND_DOTTED && (session->body.message->envelope.flags & SPOOL_LEADING_DOTS);
 }
 
-/* Our own disk let us down in the middle: the server must not take half for the whole, so the connection ends. */
-static void fail(struct session *session)
+void session_fail(struct session *session)
 {
     session->has_local_trouble = true;
     session->is_sending = false;
@@ -31,6 +30,16 @@ static void finish(struct session *session)
 static struct span tail(const struct session *session)
 {
     return session->client.send == SMTP_SEND_DOTTED ? smtp_dots_end(&session->dots) : SPAN_NONE;
+}
+
+/* False: the end could not be said, and what comes next would be taken for a part of the message. */
+static bool tail_write(struct session *session)
+{
+    enum status status = stream_write(session->stream, tail(session));
+    if (status == STATUS_OK || status == STATUS_CLOSED)
+        return true;
+    session_fail(session);
+    return false;
 }
 
 /* Without dots to double, nothing is copied: what the stream does not take now is offered again. */
@@ -65,14 +74,13 @@ static bool pump_file(struct session *session)
         session->at += took;
         turn -= took;
         if (took == 0 && stream_waiting(session->stream) == 0 && stream_errno(session->stream) == 0)
-            fail(session);
+            session_fail(session);
         if (took < now)
             return false;
         if (turn == 0 && session->at < message->octets)
             return go_on_next_turn(session);
     }
-    stream_write(session->stream, tail(session));
-    return true;
+    return tail_write(session);
 }
 
 static bool pump_dotted_memory(struct session *session)
@@ -81,7 +89,7 @@ static bool pump_dotted_memory(struct session *session)
     struct buf *out = stream_output(session->stream);
     if (smtp_dots_add(&session->dots, message->headers, out) != STATUS_OK ||
         smtp_dots_add(&session->dots, message->body, out) != STATUS_OK || buf_add(out, tail(session)) != STATUS_OK) {
-        fail(session);
+        session_fail(session);
         return false;
     }
     session->at = message->octets;
@@ -99,7 +107,7 @@ static bool pump_dotted_file(struct session *session)
                                 chunk, n) != STATUS_OK ||
             smtp_dots_add(&session->dots, span_of(chunk, n), stream_output(session->stream)) != STATUS_OK) {
             free(chunk);
-            fail(session);
+            session_fail(session);
             return false;
         }
         session->at += n;
@@ -107,13 +115,12 @@ static bool pump_dotted_file(struct session *session)
     }
     free(chunk);
     if (!chunk)
-        fail(session);
+        session_fail(session);
     if (chunk && session->at == until && until < message->octets)
         return go_on_next_turn(session);
     if (!chunk || session->at < message->octets)
         return false;
-    stream_write(session->stream, tail(session));
-    return true;
+    return tail_write(session);
 }
 
 void session_body_pump(struct session *session)
@@ -152,7 +159,7 @@ void session_body_begin(struct session *session)
     smtp_dots_init(&session->dots);
     stream_set_bulk(session->stream, session->body.message->octets > TURN_OCTETS);
     if (session->client.send == SMTP_SEND_DOTTED && !needs_dots(session) && !look_at_end(session)) {
-        fail(session);
+        session_fail(session);
         return;
     }
     session_body_pump(session);

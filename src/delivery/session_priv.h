@@ -8,4 +8,6 @@ void session_arm(struct session *session);
 void session_on_result(void *arg, size_t recipient, const struct smtp_client_result *result);
 
 void session_body_begin(struct session *session);
+/* This machine let us down in the middle: the server must not take half for the whole, so the connection ends. */
+void session_fail(struct session *session);
 void session_body_pump(struct session *session); /* gives the stream as much of the body as it takes now */

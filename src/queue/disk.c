@@ -191,19 +191,25 @@ static enum status found_late(struct finding *finding, const struct queue_arriva
     return status;
 }
 
+/* Each process gives ids of its own; in our own log lie those of others, too, which were moved there. */
+static enum status found_by(struct finding *finding, const struct queue_log_segment *segment, const struct queue_arrival *arrival)
+{
+    if (segment->writer != OWN_WRITER && id_writer(arrival->id) != segment->writer)
+        return queue_message_find(&finding->role->queue, arrival->id) ? STATUS_EXISTS : STATUS_DENIED;
+    return finding->recovery ? queue_recover_found(finding->recovery, arrival) : found_late(finding, arrival);
+}
+
 static enum status found_one(struct finding *finding, const struct spool_found *found)
 {
-    struct queue_role *role = finding->role;
     struct queue_arrival arrival;
     enum status status = disk_arrival(found, &finding->packed, &arrival);
     if (status != STATUS_OK)
         return status;
-    struct queue_log_segment *segment = queue_segment_find(&role->queue, arrival.segment);
-    segment->known = MAX(segment->known, arrival.offset);
-    /* Each process gives ids of its own; in our own log lie those of others, too, which were moved there. */
-    if (segment->writer != OWN_WRITER && id_writer(arrival.id) != segment->writer)
-        return queue_message_find(&role->queue, arrival.id) ? STATUS_EXISTS : STATUS_DENIED;
-    return finding->recovery ? queue_recover_found(finding->recovery, &arrival) : found_late(finding, &arrival);
+    struct queue_log_segment *segment = queue_segment_find(&finding->role->queue, arrival.segment);
+    status = found_by(finding, segment, &arrival);
+    if (status != STATUS_MEMORY) /* else the next look begins with it */
+        segment->known = MAX(segment->known, arrival.offset);
+    return status;
 }
 
 static bool on_found(void *arg, const struct spool_found *found)

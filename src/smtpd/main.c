@@ -120,6 +120,8 @@ static void open_or_fail(struct role_state *state)
     }
     doors_close(&fresh);
     process_failed(&state->process, span_str(status_text(status)));
+    if (list_is_empty(&state->doors.open))
+        process_leave(&state->process, 1); /* one that lets nobody in is started again */
 }
 
 /* The first clients shall not hear "later" only because queue and directory take a moment longer to start than we: they

@@ -108,7 +108,7 @@ void session_cut(struct session *session, const char *why)
 static void flush(struct session *session)
 {
     struct buf *out = &session->server.out;
-    if (out->n == 0)
+    if (out->n == 0 && !out->failed)
         return;
     enum status status = out->failed ? STATUS_FULL : stream_write(session->stream, buf_span(out));
     buf_clear(out);

@@ -20,7 +20,8 @@ struct outgoing_fds {
 
 struct channel {
     struct loop_fd fd;
-    struct loop_task hook, cut; /* `cut`: a word could not be said */
+    struct loop_task hook, cut; /* `cut`: ends it, outside of everybody's calls */
+    enum status cut_why;      /* FULL: a word could not be said */
     const struct channel_events *events;
     void *arg;
     struct buf out;
@@ -149,15 +150,22 @@ static void leave(struct channel *channel)
         destroy(channel);
 }
 
+static void cut(struct channel *channel, enum status why)
+{
+    channel->is_cut = true;
+    channel->cut_why = why;
+    loop_later(&channel->cut);
+}
+
 static void on_turn_end(struct loop_task *task)
 {
     struct channel *channel = CONTAINER(task, struct channel, hook);
-    if (channel->dead || channel->out_done >= channel->out.n || channel->fd.want & LOOP_WRITE)
+    if (channel->dead || channel->is_cut || channel->out_done >= channel->out.n || channel->fd.want & LOOP_WRITE)
         return;
     channel->busy++;
     enum status status = push(channel, MSG_DONTWAIT);
     if (status != STATUS_OK)
-        fail(channel, status);
+        cut(channel, status); /* the hooks before us have looked at everything, and nothing else may happen for a long time */
     leave(channel);
 }
 
@@ -165,7 +173,7 @@ static void on_cut(struct loop_task *task)
 {
     struct channel *channel = CONTAINER(task, struct channel, cut);
     channel->busy++;
-    fail(channel, STATUS_FULL);
+    fail(channel, channel->cut_why);
     leave(channel);
 }
 
@@ -353,10 +361,8 @@ enum status channel_try_end(struct channel *channel) { return end_with(channel, 
 static enum status end_or_cut(struct channel *channel, unsigned fd_count)
 {
     enum status status = end_with(channel, fd_count);
-    if (status == STATUS_FULL) {
-        channel->is_cut = true;
-        loop_later(&channel->cut);
-    }
+    if (status == STATUS_FULL)
+        cut(channel, STATUS_FULL);
     return status;
 }
 

@@ -285,6 +285,8 @@ static void starves(void *arg)
     struct kernel_faults *faults = kernel_faults();
     while (!world->calm) {
         nap(100, world->plan.trouble_ms * 10 / (int64_t)world->plan.memory);
+        if (world->calm)
+            break;
         if (one_in(3))
             faults->open_emfile = faults->accept_fails = 100000;
         else

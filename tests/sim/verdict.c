@@ -90,7 +90,7 @@ static bool outcome_forgot(const struct sent *sent)
 /* A delivery process that dies alone leaves a queue that says so. */
 static bool log_says_so(uint64_t id, const struct sent *sent, int64_t until)
 {
-    int64_t from = reasons_from_ms(sent), end = window_end(sent->ms);
+    int64_t from = reasons_from_ms(sent), end = sent->left_ms ? sent->left_ms + NOTED_MS : window_end(sent->ms);
     if (sent->how == HOW_UNSURE || world->plan.memory || !happened(KILLED_DELIVERY, 0, from, end) ||
         happened(KILLED_ALL, 0, from, until) || happened(POWER_CUT, 0, from, until) ||
         happened(KILLED_QUEUE, 0, from - slack_ms(from), until) || was_cut(sent, end))
@@ -234,7 +234,7 @@ static bool may_turn_up(const struct letter *letter)
 {
     bool unknown = letter && letter->answer != ANSWER_TAKEN && !letter->logged;
     int64_t from = letter && letter->answer_ms ? letter->answer_ms - LONG_MS : 0, to = letter && letter->answer_ms ? letter->answer_ms : INT64_MAX;
-    return unknown && (disk_was_ill(from, to) || happened(STORED_UNTOLD, letter->id, 0, INT64_MAX));
+    return unknown && (world->plan.memory || disk_was_ill(from, to) || happened(STORED_UNTOLD, letter->id, 0, INT64_MAX));
 }
 
 static const struct letter *report_letter(const struct report *report)

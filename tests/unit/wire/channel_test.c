@@ -193,11 +193,45 @@ static void test_too_much_waits(void **state)
     close_pair(loop, &a, &b);
 }
 
+struct looker {
+    struct loop_task hook;
+    const struct side *side;
+    bool saw;
+};
+
+static void on_hook(struct loop_task *task)
+{
+    struct looker *looker = CONTAINER(task, struct looker, hook);
+    looker->saw |= looker->side->closed;
+}
+
+/* It breaks when the turn's words are written, behind everybody's hooks, and nothing may ever happen again: who looks at the
+ * end of each turn whether it is there must have learned it all the same. */
+static void test_broken_at_the_turns_end(void **state)
+{
+    struct side a = { 0 };
+    struct looker looker = { .side = &a };
+    int ends[2];
+    struct loop *loop = loop_new();
+    assert_int_equal(channel_pair(ends), STATUS_OK);
+    loop_hook_add(loop, &looker.hook, on_hook);
+    a.channel = channel_new(loop, ends[0], &events, &a);
+    channel_send(a.channel, 1, SPAN("x"));
+    close(ends[1]);
+    while (!a.closed)
+        loop_turn(loop, 1000);
+    assert_true(looker.saw);
+    loop_hook_remove(&looker.hook);
+    channel_free(a.channel);
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_many_both_ways), cmocka_unit_test(test_descriptors),
                                         cmocka_unit_test(test_compose_in_place), cmocka_unit_test(test_hostile_frames),
                                         cmocka_unit_test(test_freed_in_its_handler),
-                                        cmocka_unit_test(test_too_long_to_send), cmocka_unit_test(test_too_much_waits) };
+                                        cmocka_unit_test(test_too_long_to_send), cmocka_unit_test(test_too_much_waits),
+                                        cmocka_unit_test(test_broken_at_the_turns_end) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
