@@ -279,7 +279,7 @@ static int run_list(struct account_call *call)
     return print_all(call, false);
 }
 
-static int run_show(struct account_call *call)
+int account_print(struct account_call *call)
 {
     return print_all(call, true);
 }
@@ -289,7 +289,7 @@ const struct account_verb account_verbs[] = {
       "makes an account; a login that is a mail address owns it" },
     { "passwd", "LOGIN", 1, 1, ACCOUNT_CHANGES | ACCOUNT_PASSWORD, run_passwd, "sets a new password" },
     { "list", "", 0, 0, 0, run_list, "all accounts" },
-    { "show", "LOGIN", 1, 1, 0, run_show, "one account with its aliases" },
+    { "show", "LOGIN", 1, 1, 0, account_print, "one account with its aliases" },
     { "set", "LOGIN SETTING=VALUE...", 2, 1000, ACCOUNT_CHANGES | ACCOUNT_TAKES, node_run_set, "says something on it" },
     { "suspend", "LOGIN [--reason TEXT]", 1, 1, ACCOUNT_CHANGES | ACCOUNT_TAKES, node_run_suspend,
       "no login and no new message from now on; who has the right password is told the reason" },

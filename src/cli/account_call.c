@@ -35,6 +35,7 @@ static const struct account_group groups[] = {
     { "account credential", TREE_SENDER, credential_verbs, tail_credential, NULL },
     { "customer", TREE_CUSTOMER, customer_verbs, tail_node, NULL },
     { "domain", TREE_DOMAIN, domain_verbs, tail_node, NULL },
+    { "sender", TREE_SENDER, sender_verbs, NULL, NULL },
     { "directory", TREE_SERVER, directory_verbs, NULL, NULL },
     { "audit", TREE_SERVER, audit_verbs, tail_audit, "show" },
 };

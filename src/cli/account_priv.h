@@ -55,7 +55,7 @@ struct account_group {
 };
 
 extern const struct account_verb account_verbs[], credential_verbs[], customer_verbs[], domain_verbs[], directory_verbs[],
-    audit_verbs[];
+    audit_verbs[], sender_verbs[];
 
 /* node.c: what customers, domains, senders and the server have in common. Each returns the exit status. */
 
@@ -64,6 +64,7 @@ MUST_CHECK bool node_find(struct account_call *call, struct tree_node *ret);
 /* What a change came to, for the person who asked for it. */
 int node_report(const struct account_call *call, enum status status, const char *done);
 int node_run_set(struct account_call *call);
+int account_print(struct account_call *call); /* one, in full */
 int node_run_suspend(struct account_call *call);
 int node_run_resume(struct account_call *call);
 /* Another node that a word names. False: complained. */

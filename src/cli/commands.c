@@ -36,6 +36,8 @@ const struct command commands[] = {
       NULL, account_main, false },
     { "domain", "VERB ...", "domains of customers",
       NULL, account_main, false },
+    { "sender", "show LOGIN", "all about one sender: state, credentials, limits, what waits",
+      NULL, account_main, false },
     { "directory", "VERB ...", "all customers, domains and accounts together",
       NULL, account_main, false },
     { "audit", "[NAME] [--last N] [--since WHEN] [--json]", "who changed which account, domain or customer",
@@ -44,6 +46,10 @@ const struct command commands[] = {
       "Asks the running server: how much is queued and in which state, which sites have the most to do or cannot be\n"
       "reached, and how much room the disk has.\n",
       status_main, false },
+    { "top", "[--once] [--json] [--config FILE]", "watch senders, destinations and rates",
+      "Asks the running server each second and shows what is queued and how fast it goes, of whom most waits, and where to.\n"
+      "With --once (and always with --json) only once, after a second over which the rates are counted.\n",
+      top_main, false },
     { "queue", "VERB ...", "list, show, hold, release, retry, reroute or delete what waits",
       NULL, queue_command_main, false },
     { "spool", "verify [--config FILE] [--json] [DIR]", "read the spool through and look for damage",

@@ -50,6 +50,7 @@ void control_stopping(struct control_client *client);
 void control_end(struct control_client *client);
 
 /* -- control_tell.c -- */
-json_t *control_status(struct queue_role *role);
+/* `account`: of which more is told; NULL: of none. */
+json_t *control_status(struct queue_role *role, const char *account);
 json_t *control_message(struct queue_role *role, const struct queue_message *message, const struct filter *filter,
                         const struct spool_message *record, size_t recipients_most);

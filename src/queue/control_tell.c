@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define SITES_SHOWN 20
+#define SENDERS_SHOWN 20
 
 /* Other people's octets: what is not UTF-8 is shown as question marks. */
 static json_t *text_of(struct span text)
@@ -218,6 +219,46 @@ static json_t *tell_sites(const struct queue *queue)
     return array;
 }
 
+static json_t *tell_account(struct queue_role *role, const struct queue_account *account)
+{
+    json_t *object = json_object();
+    const struct queue_stayer *stayer = account->stays ? queue_stayer_find(&role->queue, queue_account_name(account)) : NULL;
+    json_object_set_new(object, "account", text_of(queue_account_name(account)));
+    set_number(object, "messages", account->messages);
+    set_number(object, "octets", account->octets);
+    if (stayer)
+        set_text(object, "why", queue_stayer_why(stayer));
+    return object;
+}
+
+/* Those of whom most waits. */
+static json_t *tell_senders(struct queue_role *role)
+{
+    const struct queue_account *most[SENDERS_SHOWN];
+    size_t n = 0;
+    for (const struct map_node *node = map_first(&role->queue.accounts); node; node = map_next(&role->queue.accounts, node)) {
+        const struct queue_account *account = CONTAINER(node, const struct queue_account, node);
+        if (!account->messages || (n == SENDERS_SHOWN && account->messages <= most[n - 1]->messages))
+            continue;
+        size_t at = n < SENDERS_SHOWN ? n++ : n - 1;
+        for (; at > 0 && most[at - 1]->messages < account->messages; at--)
+            most[at] = most[at - 1];
+        most[at] = account;
+    }
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, tell_account(role, most[i]));
+    return array;
+}
+
+/* Of one; of whom nothing waits there is nothing to tell. */
+static void tell_one(struct queue_role *role, const char *name, json_t *object)
+{
+    const struct queue_account *account = queue_account_find(&role->queue, span_str(name));
+    if (account)
+        json_object_set_new(object, "account", tell_account(role, account));
+}
+
 static json_t *tell_deliveries(const struct queue *queue)
 {
     json_t *array = json_array();
@@ -243,13 +284,16 @@ static json_t *tell_spool(struct queue_role *role)
     return object;
 }
 
-json_t *control_status(struct queue_role *role)
+json_t *control_status(struct queue_role *role, const char *account)
 {
     json_t *object = json_object();
     json_object_set_new(object, "done", json_true());
     json_object_set_new(object, "queue", tell_queue(&role->queue));
     json_object_set_new(object, "since_start", tell_counts(&role->queue.counts));
     json_object_set_new(object, "sites", tell_sites(&role->queue));
+    json_object_set_new(object, "senders", tell_senders(role));
+    if (account)
+        tell_one(role, account, object);
     json_object_set_new(object, "deliveries", tell_deliveries(&role->queue));
     json_object_set_new(object, "spool", tell_spool(role));
     return object;

@@ -334,7 +334,7 @@ bool control_step(struct control_client *client)
         return false;
     }
     if (client->op == CONTROL_STATUS) {
-        client_say(client, control_status(client->role));
+        client_say(client, control_status(client->role, json_string_value(json_object_get(client->request, "account"))));
         return false;
     }
     for (unsigned looks = 0, work = 0; looks < LOOKS_A_TURN && work < MESSAGES_A_TURN; looks++) {

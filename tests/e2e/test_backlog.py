@@ -3,10 +3,11 @@ import os
 import signal
 import smtplib
 import ssl
+import subprocess
 
 import pytest
 
-from house import House, free_port, wait_for
+from house import House, binary, free_port, wait_for
 
 ANNA, BOB = "anna@example.org", "bob@example.org"
 MESSAGE = "From: {0}\r\nTo: y@example.net\r\nSubject: from {0}\r\n\r\nbody\r\n"
@@ -114,3 +115,53 @@ def test_a_restart_in_order(house, sink):
     house.run("account", "resume", ANNA)
     sink.wait_messages(3)
     house.wait_empty()
+
+
+def test_sender_show(house):
+    send(house, ANNA, 2)
+    house.run("domain", "suspend", "example.org", "--reason", "unpaid bill")
+    house.run("account", "set", ANNA, "limit=queued 5000")
+    house.run("customer", "set", "default", "limit=messages 9000/1d")
+    house.run("account", "credential", "add", ANNA, "phone", "--expires", "2035-01-31")
+    wait_for("Anna's mail to stay", lambda: all_stay(house, 2))
+    shown = house.json("sender", "show", ANNA)
+    assert [credential["name"] for credential in shown["account"]["credentials"]] == ["password", "phone"]
+    assert shown["waiting"]["messages"] == 2 and shown["waiting"]["octets"] > 200
+    [where] = shown["suspended"]
+    assert (where["kind"], where["name"], where["reason"]) == ("domain", "example.org", "unpaid bill") and where["by"]
+    assert [(limit["name"], limit["limit"]) for limit in shown["limits"]] == [(ANNA, "queued 5000"), ("default", "messages 9000/1d")]
+    text = house.run("sender", "show", ANNA).stdout
+    assert "suspended: domain example.org since" in text and "waiting:  2 messages" in text and "they stay" in text
+    assert house.run("sender", "show", "nobody@example.org", check=False).returncode == 1
+
+
+def test_sender_show_without_a_server(house):
+    house.stop()
+    shown = house.json("sender", "show", BOB)
+    assert shown["waiting"] is None and shown["suspended"] == [] and shown["account"]["login"] == BOB
+
+
+def test_top(house):
+    send(house, ANNA, 2)
+    send(house, BOB)
+    house.run("account", "suspend", ANNA, "--reason", "why")
+    wait_for("Anna's mail to stay", lambda: all_stay(house, 2))
+    shown = house.json("top")
+    assert shown["queue"]["messages"] == 3 and set(shown["rates"]) == {"accepted", "delivered", "deferred", "failed"}
+    assert [(sender["account"], sender["messages"]) for sender in shown["senders"]] == [(ANNA, 2), (BOB, 1)]
+    assert "suspended: why" in shown["senders"][0]["why"]
+    lines = house.run("top", "--once").stdout.splitlines()
+    assert "3 messages, 3 recipients" in lines[0] and "2 suspended" in lines[0]
+    assert any(line.startswith(ANNA) and line.endswith("suspended") for line in lines)
+    house.stop()
+    assert house.run("top", "--once", check=False).returncode == 1
+
+
+def test_top_goes_on_until_it_is_ended(house):
+    program = subprocess.Popen([binary(), "top", "--config", str(house.config)], stdout=subprocess.PIPE, text=True)
+    try:
+        heads = (line for line in program.stdout if "recipients a second" in line)
+        assert next(heads) and next(heads)
+    finally:
+        program.kill()
+        program.communicate()

@@ -5,6 +5,7 @@
  * Octets: what the run is about; then steps. */
 #include "queue/lease.h"
 #include "queue_peers.h"
+#include "wire/queue_directory.h"
 
 enum { ONLY_WRITER = 1, STEPS_MOST = 60, HONEST_MESSAGES = 3 };
 
@@ -14,6 +15,8 @@ static struct delivery_peer deliveries[2];
 static uint64_t honest_ids[HONEST_MESSAGES], honest_body;
 static bool only_writer;
 static int control_fd;
+static struct channel *directory;  /* NULL: there is none */
+static bool directory_lost;
 static char seen[SPOOL_BLOCK]; /* a description with its stamp, as the liar found it */
 static bool has_seen;
 
@@ -330,6 +333,56 @@ static void other_step(uint8_t what)
     }
 }
 
+/* -- directory -- */
+
+static void directory_heard(void *arg, struct channel *channel, struct channel_message *message)
+{
+    struct backlog_levels levels;
+    struct backlog_level level;
+    require(message->kind == BACKLOG_LEVELS && backlog_levels_get(message->body, &levels));
+    struct wire_reader reader = wire_read(levels.entries);
+    for (uint32_t i = 0; i < levels.count; i++)
+        require(backlog_level_get(&reader, &level) && (level.messages || !level.octets));
+    require(wire_end(&reader));
+}
+
+static void directory_ended(void *arg, struct channel *channel, enum status why) { directory_lost = true; }
+
+static void directory_end(void)
+{
+    if (directory)
+        channel_free(directory);
+    directory = NULL;
+}
+
+/* Who is suspended: one of those who have mail, or anybody; or anything at all. */
+static void directory_step(void)
+{
+    static const struct channel_events events = { directory_heard, directory_ended };
+    static const char *const names[] = { "anna@here.example", "liar", "honest" };
+    AUTO(buf_done) struct buf entries = BUF_EMPTY(65536), body = BUF_EMPTY(65536);
+    if (directory_lost)
+        directory_end();
+    directory_lost = false;
+    if (!directory) {
+        directory = channel_new(inside.loop, inside_peer(ROLE_DIRECTORY, 0, 1), &events, NULL);
+        require(directory != NULL);
+    }
+    uint8_t what = choose(&choices);
+    if (what & 128) {
+        channel_send(directory, what & 64 ? choose(&choices) : BACKLOG_STAY, choose_text(&choices, 255));
+        return;
+    }
+    uint32_t count = what >> 2 & 3;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t which = choose(&choices);
+        struct span name = which < 128 ? span_str(names[which % ARRAY_LEN(names)]) : choose_text(&choices, 40);
+        backlog_stayer_put(&entries, &(struct backlog_stayer){ name, SPAN("why") });
+    }
+    backlog_stay_put(&body, &(struct backlog_stay){ what & 3, count, buf_span(&entries) });
+    channel_send(directory, BACKLOG_STAY, buf_span(&body));
+}
+
 /* -- the run -- */
 
 static void check_sums(void)
@@ -355,8 +408,10 @@ static void step(void)
         writer_step(what % 10);
     else if (what < 192)
         delivery_step(what % 11);
-    else
+    else if (what < 240)
         other_step(what % 6);
+    else
+        directory_step();
     inside_turns(2);
     check_sums();
 }
@@ -367,6 +422,8 @@ static void all_end(void)
     writer_end(&honest);
     delivery_end(&deliveries[0]);
     delivery_end(&deliveries[1]);
+    directory_end();
+    directory_lost = false;
     if (control_fd >= 0)
         close(control_fd);
     control_fd = -1;
