@@ -1,6 +1,8 @@
 """File systems of our own that can be full, fail, turn read-only or lose power. Needs root and loop devices."""
 import contextlib
+import ctypes
 import fcntl
+import functools
 import os
 import pathlib
 import struct
@@ -21,10 +23,23 @@ def call(*words):
     return done.stdout.strip()
 
 
+@functools.cache
+def own_mounts():
+    """From now on this thread and what it starts have a mount namespace of their own. Else whoever makes one meanwhile (a
+    service that systemd starts, a container) gets a copy of our mounts: no umount of ours ends the file system then, and
+    what is mounted again is the old one, without its power. Returns a descriptor of the namespace that was left."""
+    outside, libc = os.open("/proc/self/ns/mnt", os.O_RDONLY), ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x00020000) != 0: # CLONE_NEWNS
+        raise NoDisk(f"unshare: {os.strerror(ctypes.get_errno())}")
+    call("mount", "--make-rprivate", "/")
+    return outside
+
+
 class Tmpfs:
     """In memory, of a fixed size."""
 
     def __init__(self, place, megabytes):
+        own_mounts()
         self.place = pathlib.Path(place)
         self.place.mkdir(parents=True, exist_ok=True)
         call("mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "tmpfs", self.place)
@@ -51,6 +66,7 @@ class Ext4(Tmpfs):
     """An image on a loop device; `below`: a Tmpfs that it lies on and that may be too small for it."""
 
     def __init__(self, place, megabytes, image, below=None):
+        own_mounts()
         self.place, self.image, self.below = pathlib.Path(place), pathlib.Path(image), below
         self.place.mkdir(parents=True, exist_ok=True)
         self.filler = self.place / "filler"

@@ -3,10 +3,12 @@
 Skipped where nobody may mount a file system. `make crash POWER=1` does rounds of power cuts.
 """
 import os
+import pathlib
+import subprocess
 
 import pytest
 
-from disk import Ext4, NoDisk, Tmpfs
+from disk import Ext4, NoDisk, Tmpfs, own_mounts
 from house import wait_for
 from rounds import Run, play
 from traffic import Traffic
@@ -147,4 +149,23 @@ def test_the_cut_is_one(tmp_path):
         disk.mount_again()
         assert synced.read_bytes() == b"x" and not lost.exists()
     finally:
+        disk.close()
+
+
+def test_somebody_elses_namespace_keeps_no_dead_disk(tmp_path):
+    """A service that is started while the disk is mounted must not have a copy of it: it would stay as it was without power."""
+    try:
+        disk = Ext4(tmp_path / "disk", 20, tmp_path / "image")
+    except (NoDisk, OSError) as why:
+        pytest.skip(f"no such file system to be had: {why}")
+    outside = own_mounts()
+    other = subprocess.Popen(["nsenter", f"--mount=/proc/self/fd/{outside}", "unshare", "-m", "sleep", "300"], pass_fds=[outside])
+    try:
+        wait_for("another namespace", lambda: pathlib.Path(f"/proc/{other.pid}/comm").read_text() == "sleep\n")
+        disk.cut_power()
+        disk.mount_again()
+        (disk.place / "file").write_text("x")
+    finally:
+        other.kill()
+        other.wait()
         disk.close()
