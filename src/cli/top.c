@@ -55,8 +55,9 @@ static void print_json(json_t *now, json_t *rate)
 static void print_head(const json_t *queue, const json_t *rate)
 {
     time_t at = time(NULL);
+    struct tm local = { 0 };
     char clock[16];
-    strftime(clock, sizeof clock, "%H:%M:%S", localtime(&at));
+    strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&at, &local));
     const json_t *states = json_object_get(queue, "states");
     printf("%s  %lld messages, %lld recipients, %.1f MiB queued: %lld waiting, %lld ready, %lld delivering, %lld held, %lld suspended\n",
            clock, number_at(queue, "messages"), number_at(queue, "recipients"), (double)number_at(queue, "octets") / 1048576.0,
