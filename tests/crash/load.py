@@ -4,7 +4,6 @@ A message whose end of data was answered with 250 must arrive; one that was refu
 arrive or not.
 """
 import collections
-import pathlib
 import smtplib
 import threading
 import time
@@ -94,14 +93,6 @@ def start(house):
     before = len(house.events("ready", role="supervisor"))
     house.start()
     house.wait_event("ready", before + 1, role="supervisor")
-
-
-def kill_all(house):
-    """Every process at once; returns when the last has gone and its ports are free."""
-    from house import wait_for
-    processes = [pathlib.Path("/proc") / str(pid) for pid in house.pids()]
-    house.kill()
-    wait_for("the end of all processes", lambda: not any(place.exists() for place in processes))
 
 
 def wait_empty(house, deadline_s=90):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from house import free_port, wait_for
-from load import Load, check_arrived, kill_all, numbers, start
+from load import Load, check_arrived, numbers, start
 
 
 def send_while_nobody_takes(house, count):
@@ -58,7 +58,7 @@ def test_one_damaged_record_takes_nobody_along(house, sink, where):
     else:
         assert [event for event in house.events() if "quarantine/" in str(event)], "the damage was not reported"
         assert list(spool.glob("quarantine/*.rec"))
-    kill_all(house)
+    house.kill()
 
 
 def mount_small(folder, megabytes):

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from house import wait_for
-from load import Load, check_arrived, kill_all, start, wait_empty
+from load import Load, check_arrived, start, wait_empty
 
 ROUNDS = int(os.environ.get("GONIEC_CRASH_ROUNDS", "5"))
 
@@ -46,7 +46,7 @@ def test_every_process_at_once(house, sink):
     load = Load(house.ports["relay"])
     for _ in range(ROUNDS):
         load.wait_accepted(60)
-        kill_all(house)
+        house.kill()
         verify_is_content(house)
         start(house)
     load.wait_accepted(60)
@@ -64,7 +64,7 @@ def test_large_bodies(house, sink):
         load.wait_accepted(12)
         kill_one(house, role)
     load.wait_accepted(12)
-    kill_all(house)
+    house.kill()
     start(house)
     load.wait_accepted(12)
     load.stop()
@@ -85,7 +85,7 @@ def test_nothing_is_sent_again_after_a_restart(house, sink):
     load.stop()
     check_arrived(load, sink, house)
     count = len(sink.messages())
-    kill_all(house)
+    house.kill()
     start(house)
     wait_empty(house)
     house.stop()

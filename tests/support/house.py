@@ -216,13 +216,14 @@ class House:
         assert code == 0, f"serve ended with {code}:\n{text}"
 
     def kill(self):
-        """As a power cut: every process at once."""
+        """As a power cut: every process at once. Behind it none is left that could still have a port or a file."""
         pids = self.pids()
         self.server.kill() # first: it must not see the others end, and tell of it
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.server = None
+        wait_for("the end of all processes", lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids))
 
     def pids(self, role=None):
         """Process ids of the server, or only those of one role."""
