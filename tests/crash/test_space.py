@@ -1,5 +1,5 @@
 """Space comes back: segments that are empty are used again, and few survivors do not hold many segments."""
-from load import Load, check_arrived, kill_all, numbers, start
+from load import Load, check_arrived, numbers, start
 from house import free_port, wait_for
 
 
@@ -26,7 +26,7 @@ def test_survivors_are_moved_and_stay_whole(house, sink):
     assert moved > 0
     assert house.run("spool", "verify", check=False).returncode == 0
 
-    kill_all(house)
+    house.kill()
     house.change({"routes": [{"domain": "*", "via": f"smtp://127.0.0.1:{sink.port}"}]})
     start(house)
     waiting = house.json("queue", "list")
