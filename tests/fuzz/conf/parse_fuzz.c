@@ -3,6 +3,11 @@
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_suppressions(void);
+
+/* libfyaml 0.7.12 forgets a kilobyte when a question ("? |") ends amiss: sample `library_leaks`. It is once for each reading of
+ * settings that are refused. */
+const char *__lsan_default_suppressions(void) { return "leak:libfyaml.so\n"; }
 
 static struct conf *parse(struct span text)
 {
