@@ -66,6 +66,7 @@ struct session {
     struct session_body body;
     uint64_t at;               /* octets of the message given to the stream */
     struct smtp_dots dots;
+    bool is_dotted;          /* dots in front of lines are doubled while the message goes out */
 };
 
 /* NULL: out of memory. */

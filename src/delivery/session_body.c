@@ -6,9 +6,18 @@
 #define TURN_OCTETS (256u << 10)  /* of a file in one turn of the loop: others' mail goes on in between */
 #define WAITING_MOST (256u << 10) /* octets that dotted pieces may leave waiting in the stream */
 
+/* Looked for, and not taken from the record: its flags are the word of the process that wrote it, and behind a dot alone
+ * on a line that it said nothing of, the rest of the message would be commands. */
 static bool needs_dots(const struct session *session)
 {
-    return session->client.send == SMTP_SEND_DOTTED && (session->body.message->envelope.flags & SPOOL_LEADING_DOTS);
+    const struct spool_message *message = session->body.message;
+    struct span headers = message->headers, body = message->body;
+    if (session->client.send != SMTP_SEND_DOTTED)
+        return false;
+    if (!body.p || (message->envelope.flags & SPOOL_LEADING_DOTS)) /* a file is read once, and doubled meanwhile */
+        return true;
+    return span_starts(headers, SPAN(".")) || smtp_dots_find(headers) < headers.n || span_starts(body, SPAN(".")) ||
+           smtp_dots_find(body) < body.n;
 }
 
 void session_fail(struct session *session)
@@ -127,7 +136,7 @@ void session_body_pump(struct session *session)
 {
     const struct spool_message *message = session->body.message;
     bool in_memory = message->body.p != NULL, done;
-    if (needs_dots(session))
+    if (session->is_dotted)
         done = in_memory ? pump_dotted_memory(session) : pump_dotted_file(session);
     else
         done = in_memory ? pump_memory(session) : pump_file(session);
@@ -157,8 +166,9 @@ void session_body_begin(struct session *session)
     session->is_sending = true;
     session->at = 0;
     smtp_dots_init(&session->dots);
+    session->is_dotted = needs_dots(session);
     stream_set_bulk(session->stream, session->body.message->octets > TURN_OCTETS);
-    if (session->client.send == SMTP_SEND_DOTTED && !needs_dots(session) && !look_at_end(session)) {
+    if (session->client.send == SMTP_SEND_DOTTED && !session->is_dotted && !look_at_end(session)) {
         session_fail(session);
         return;
     }

@@ -108,6 +108,29 @@ static void a_large_message_comes_whole(void **state)
     house_close(&house);
 }
 
+/* A record whose flags do not tell of them: who wrote it would say commands behind them. */
+static void dots_that_nobody_told_of_are_doubled(void **state)
+{
+    static char large[200000];
+    for (size_t i = 0; i < sizeof large; i += 10)
+        memcpy(large + i, i % 100 ? "abcdefgh\r\n" : ".bcdefgh\r\n", 10);
+    struct house house;
+    house_open(&house, "");
+    lease(&house, 1, "a.example", 1, false, SPAN("\r\nx\r\n.\r\nRSET\r\n"), 0);
+    wait_for(&house, 1, "lease 1 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    assert_string_equal(buf_cstr(&house.server.body), "Subject: x\r\n\r\nx\r\n..\r\nRSET");
+    buf_clear(&house.said);
+    lease(&house, 2, "a.example", 1, false, SPAN(".\r\nRSET\r\n"), 0);
+    wait_for(&house, 2, "lease 2 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    assert_string_equal(buf_cstr(&house.server.body), "Subject: x\r\n..\r\nRSET");
+    buf_clear(&house.said);
+    lease(&house, 3, "a.example", 1, false, span_of(large, sizeof large), 0);
+    wait_for(&house, 3, "lease 3 trouble 0\n0 delivered 250 2.0.0 queued as 4711\n");
+    assert_int_equal(house.server.body.n, 12 + sizeof large + sizeof large / 100 - 2);
+    assert_int_equal(house.server.messages, 3);
+    house_close(&house);
+}
+
 #define DAMAGED "the message was damaged on this server's disk and was not sent; please send it again"
 
 static void a_large_message_that_the_disk_spoiled_is_not_sent(void **state)
@@ -511,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_goes_out_and_the_connection_stays),
         cmocka_unit_test(ways_without_a_connection),
+        cmocka_unit_test(dots_that_nobody_told_of_are_doubled),
         cmocka_unit_test(a_dead_server_defers),
         cmocka_unit_test(a_kept_connection_that_breaks_is_no_failure),
         cmocka_unit_test(unfriendly_greetings),
