@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,9 +141,10 @@ static int take_options(struct sink_options *options, int argc, char **argv)
 
 /* -- keeping -- */
 
-static bool write_message(FILE *file, struct span sender, struct span recipients, struct span message)
+static bool write_message(FILE *file, int64_t began_ms, struct span sender, struct span recipients, struct span message)
 {
     struct span recipient;
+    fprintf(file, "X-Sink-Began: %" PRId64 "\r\n", began_ms);
     fprintf(file, "X-Sink-From: <%.*s>\r\n", SPAN_ARGS(sender));
     while (span_cut(&recipients, '\n', &recipient)) {
         if (recipient.n)
@@ -151,11 +153,11 @@ static bool write_message(FILE *file, struct span sender, struct span recipients
     return fwrite(message.p, 1, message.n, file) == message.n;
 }
 
-bool sink_keep(struct sink *sink, struct span sender, struct span recipients, struct span message)
+bool sink_keep(struct sink *sink, int64_t began_ms, struct span sender, struct span recipients, struct span message)
 {
     bool good = true;
     if (sink->options.show) {
-        write_message(stdout, sender, recipients, message);
+        write_message(stdout, began_ms, sender, recipients, message);
         fputs("\n", stdout);
         fflush(stdout);
     }
@@ -166,7 +168,7 @@ bool sink_keep(struct sink *sink, struct span sender, struct span recipients, st
     snprintf(temporary, sizeof(temporary), "%s.new", path);
     FILE *file = fopen(temporary, "we");
     if (file) {
-        good = write_message(file, sender, recipients, message);
+        good = write_message(file, began_ms, sender, recipients, message);
         good = fclose(file) == 0 && good && rename(temporary, path) == 0; /* whoever waits for it sees the whole */
     }
     if (file && good)

@@ -102,5 +102,6 @@ void sink_session_new(struct sink *sink, int fd);
 void sink_session_free_all(struct sink *sink);
 /* A message is there; stops the loop when it was the last one expected. */
 void sink_arrived(struct sink *sink);
-/* Writes the message as STORE/NUMBER.eml, or to the standard output. False: a complaint was printed. */
-bool sink_keep(struct sink *sink, struct span sender, struct span recipients, struct span message);
+/* Writes the message as STORE/NUMBER.eml, or to the standard output, with its envelope and the time of its MAIL (wall clock)
+ * on top. False: a complaint was printed. */
+bool sink_keep(struct sink *sink, int64_t began_ms, struct span sender, struct span recipients, struct span message);

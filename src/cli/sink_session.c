@@ -1,5 +1,6 @@
 /* cli/sink_session.c -- one connection of the sink: stream -> smtp_server -> rules -> counts. */
 #include "cli/sink_priv.h"
+#include "base/time.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ struct sink_session {
     char address[ADDRESS_MAX + 1]; /* which it is about */
     struct buf sender, recipients; /* of the transaction; recipients each end by LF */
     unsigned accepted;
+    int64_t began_ms;              /* its MAIL, wall clock, where messages are kept */
     struct buf message;            /* its beginning, until the load id is found; the whole where it is kept */
     struct sink_id id;
     uint64_t octets;
@@ -83,7 +85,7 @@ static void arrived(struct sink_session *session)
     struct sink *sink = session->sink;
     sink_counts_message(&sink->counts, &session->id, session->octets, session->accepted, sink->options.each, sink->options.run);
     if (sink->options.store || sink->options.show)
-        sink_keep(sink, buf_span(&session->sender), buf_span(&session->recipients), buf_span(&session->message));
+        sink_keep(sink, session->began_ms, buf_span(&session->sender), buf_span(&session->recipients), buf_span(&session->message));
     sink_arrived(sink);
 }
 
@@ -210,8 +212,10 @@ static void on_event(struct sink_session *session, const struct smtp_server_even
     case SMTP_EVENT_MAIL:
         end_transaction(session);
         set_address(session, &event->mail.from);
-        if (keeps(session))
+        if (keeps(session)) {
             buf_add_str(&session->sender, session->address);
+            session->began_ms = time_wall_ms();
+        }
         meet(session, SINK_MAIL);
         break;
     case SMTP_EVENT_RCPT:

@@ -35,8 +35,8 @@ class Account:
         self.state = "sent"        # accepted, refused; or nobody was told
         self.taken = []            # recipients that were answered with 250, once the whole was
         self.ids = set()           # as the reply and the Received field say
-        self.arrived = collections.defaultdict(list)   # recipient -> [(time, id)]
-        self.bounced = collections.defaultdict(list)   # recipient -> [(time, report)]
+        self.arrived = collections.defaultdict(list)   # recipient -> [(time, id, when its sender began)]
+        self.bounced = collections.defaultdict(list)   # recipient -> [(time, report, when its sender began)]
 
 
 class Ledger:
@@ -108,7 +108,7 @@ class Ledger:
         for recipient in to:
             if recipient not in account.recipients:
                 self.faults.append(f"message {number} arrived for {recipient}, to whom it was not sent")
-            account.arrived[recipient].append((when, name))
+            account.arrived[recipient].append((when, name, began_of(head, when)))
 
     def take_report(self, text, to, when):
         name = re.search(r"^Message-ID: *(\S+)", text, re.M | re.I).group(1)
@@ -121,7 +121,7 @@ class Ledger:
             if account is None or recipient not in account.recipients or to != [sender_of(number)]:
                 self.faults.append(f"a report about {recipient} came to {to}")
                 continue
-            account.bounced[recipient].append((when, name))
+            account.bounced[recipient].append((when, name, began_of(text, when)))
 
     # -- is everything as it was promised? --
 
@@ -164,23 +164,29 @@ class Ledger:
 
     def settle_twice(self, story, account, recipient, windows, now):
         arrived = sorted(account.arrived[recipient])
-        for (before, _), (after, _) in zip(arrived, arrived[1:]):
+        for (before, _, began), (after, _, _) in zip(arrived, arrived[1:]):
             now["twice"] += 1
-            why = windows.why(account.ids, before, after)
+            why = windows.why(account.ids, began, after)
             now[f"twice: {why}"] += 1
             self.gaps.append(windows.gap(before))
             if not why:
                 self.faults.append(f"{story}: {recipient} came twice, {after - before:.3f} s apart, and the log does not say why")
         bounced = sorted(account.bounced[recipient])
-        for (before, one), (after, other) in zip(bounced, bounced[1:]):
+        for (before, one, began), (after, other, _) in zip(bounced, bounced[1:]):
             same = one == other
             now["report twice" if same else "two reports"] += 1
-            if not windows.why(account.ids, before, after, report=True) and not windows.reports & {id_of(one), id_of(other)}:
+            if not windows.why(account.ids, began, after, report=True) and not windows.reports & {id_of(one), id_of(other)}:
                 self.faults.append(f"{story}: {'the report' if same else 'a second report'} about {recipient} came, "
                                    f"{after - before:.3f} s later, and the log does not say why")
 
 
-SLACK_S = 0.6 # a sink that is slow takes a message after the death of its sender
+SLACK_S = 0.6 # between what happens and what is noted of it
+
+
+def began_of(head, when):
+    """The MAIL of this arrival: a slow server takes a message long after the death of the process that sent it."""
+    found = re.search(r"^X-Sink-Began: (\d+)\r?$", head, re.M)
+    return min(int(found.group(1)) / 1000, when) if found else when
 
 
 def id_of(message_id):
@@ -209,11 +215,11 @@ class Windows:
         """From this arrival to the kill; 0: it arrived while that was done."""
         return max(min((kill - when for kill in self.kills if kill > when - 1), default=0.0), 0.0)
 
-    def why(self, ids, before, after, report=False):
-        """The event between the two arrivals. A report has an id of its own, that only the log knows: any will do."""
+    def why(self, ids, began, after, report=False):
+        """The event between the beginning of the first one's transaction and the second arrival. A report has an id of its own, that only the log knows: any will do."""
         named = [found for one in (self.messages if report else ids) for found in self.messages[one]]
         for when, event in named + self.all:
-            if before - SLACK_S <= when <= after + SLACK_S:
+            if began - SLACK_S <= when <= after + SLACK_S:
                 return event
         return ""
 

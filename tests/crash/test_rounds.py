@@ -56,6 +56,17 @@ def test_the_account_sees(arrivals, events, fault):
     assert any(fault in found for found in ledger.faults) if fault else not ledger.faults, ledger.faults
 
 
+@pytest.mark.parametrize("began,faults", [(AT, 0), (AT + 2.5, 1)])
+def test_what_was_lost_while_a_slow_server_took_it_explains_it(began, faults):
+    ledger = Ledger()
+    ledger.open(1, [OK])
+    ledger.accept(1, [OK], "Ok: queued as 0N8YM68MG2000")
+    ledger.take(b"X-Sink-Began: %d\r\n" % (began * 1000) + message(1, [OK]), AT + 3)
+    ledger.take(message(1, [OK]), AT + 9)
+    ledger.settle([LOST_LEASE])
+    assert len(ledger.faults) == faults
+
+
 def test_refused_and_arrived_wants_a_reason():
     for events, faults in (([], 1), ([{**LOST_LEASE, "event": "stored-without-queue"}], 0)):
         ledger = Ledger()
