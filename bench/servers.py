@@ -152,6 +152,7 @@ class Goniec(Server):
                        {"address": f"127.0.0.1:{self.ports['submission']}", "service": "submission", "tls": "starttls"}],
             "smtpd": {"max-connections-per-address": "unlimited"},
             "relay": {"networks": ["127.0.0.0/8"]},
+            "accounts": {"limits": []},
             "routes": [{"domain": "*", "via": f"smtp://127.0.0.1:{sink_port}", "tls": "none"}],
         }
 

@@ -9,6 +9,7 @@
 #include "directory/settings.h"
 #include "wire/process.h"
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Where a smtpd asks, or the queue tells. Before START nobody reads from it: its questions wait in the socket. */
@@ -179,6 +180,7 @@ static struct directory_limits limits_of(const struct directory_settings *settin
         .guess = { (unsigned)settings->guesses_per_login, (unsigned)settings->guesses_per_network, settings->longest_pause_ms,
                    (uint8_t)settings->network_ipv4, (uint8_t)settings->network_ipv6 },
         .signers = cores_allowed(),
+        .counters = (size_t)settings->limit_memory,
     };
 }
 
@@ -226,6 +228,7 @@ static void on_hold(void *arg)
     if (!first)
         directory_service_change(state->service, buf_cstr(&state->path), root->accounts.remember_ms);
     directory_service_scram(state->service, (enum directory_scram)root->accounts.scram, (uint32_t)root->accounts.scram_iterations);
+    directory_service_limits(state->service, &root->accounts.limits);
     directory_service_guard(state->service, &limits.guess, &root->relay.networks);
     for (LIST_EACH(link, &state->doors))
         if (!CONTAINER(link, struct door, link)->channel)
@@ -245,6 +248,7 @@ int directory_main(void)
                                                   .start = on_hold, .reload = on_hold, .drain = on_drain };
     struct role_state state = { .path = BUF_EMPTY(8192) };
     list_init(&state.doors);
+    tzset(); /* before the locks: refusals tell the local time */
     if (secret_init() != STATUS_OK || process_init(&state.process, ROLE_DIRECTORY, &orders, &state) != STATUS_OK)
         return 1;
     int exit_status = process_run(&state.process);

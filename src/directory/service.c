@@ -33,7 +33,7 @@ struct directory_service *directory_service_new(struct loop *loop, struct log *l
     service->signers = workers_new(loop, limits->signers, SIGNINGS_MAX);
     loop_hook_add(loop, &service->turn_end, on_turn_end);
     if (!service->remember || !guarded || !service->workers || !service->signers ||
-        buf_add_str(&service->path, path) != STATUS_OK) {
+        buf_add_str(&service->path, path) != STATUS_OK || !(service->limiting = limiting_new(service, limits->counters))) {
         directory_service_free(service);
         return NULL;
     }
@@ -49,6 +49,7 @@ void directory_service_free(struct directory_service *service)
     if (service->signers)
         workers_free(service->signers);
     sign_free_all(service);
+    limiting_free(service->limiting);
     keys_done(&service->keys);
     for (LIST_EACH(link, &service->checks))
         login_check_free(CONTAINER(link, struct check, link));
@@ -84,6 +85,11 @@ void directory_service_change(struct directory_service *service, const char *pat
 enum status directory_service_set_keys(struct directory_service *service, struct key_set *set)
 {
     return keys_replace(&service->keys, set);
+}
+
+void directory_service_limits(struct directory_service *service, const struct conf_texts *defaults)
+{
+    limiting_set_defaults(service->limiting, defaults);
 }
 
 void service_trouble(struct directory_service *service, enum status status)
@@ -135,6 +141,7 @@ struct directory_peer *directory_peer_new(struct directory_service *service, dir
         return NULL;
     *peer = (struct directory_peer){ .service = service, .answer = answer, .arg = arg, .exchanges = MAP_EMPTY };
     offer_to(peer);
+    limiting_tell(service->limiting, peer);
     return peer;
 }
 
@@ -413,6 +420,8 @@ enum status directory_peer_feed(struct directory_peer *peer, uint16_t kind, stru
     case ASK_MAY_SEND: return on_may_send(peer, body);
     case ASK_IS_RECIPIENT: return on_is_recipient(peer, body);
     case ASK_SIGN: return sign_start(peer, body);
+    case ASK_COUNT: return limiting_count(peer, body);
+    case ASK_UNDO: return limiting_undo(peer, body);
     default: return STATUS_SYNTAX;
     }
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "conf/directive.h"
 #include "directory/guess.h"
 #include "loop/loop.h"
 #include "wire/smtpd_directory.h"
@@ -21,6 +22,7 @@ struct directory_limits {
     int64_t remember_ms; /* a success is remembered */
     unsigned signers;    /* threads that make the slower signatures of TLS */
     struct guess_limits guess;
+    size_t counters;     /* octets of the counters of the limits; 0: what is usual */
 };
 
 /* `path` (copied) is the database; it may come into being later. NULL: out of memory. */
@@ -40,6 +42,9 @@ void directory_service_count(struct directory_service *service, struct tally *ta
  * changes. Without a call it is not. `iterations`: what a verifier of nobody claims. */
 enum directory_scram { DIRECTORY_SCRAM_AUTO, DIRECTORY_SCRAM_NO, DIRECTORY_SCRAM_YES };
 void directory_service_scram(struct directory_service *service, enum directory_scram scram, uint32_t iterations);
+
+/* The limits (limits/rule.h) of everybody of whom nobody says others. Without a call there are none. */
+void directory_service_limits(struct directory_service *service, const struct conf_texts *defaults);
 
 /* The private keys of TLS, taken out of `set`: those before stay for a while. MEMORY: nothing changed. */
 MUST_CHECK enum status directory_service_set_keys(struct directory_service *service, struct key_set *set);

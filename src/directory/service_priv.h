@@ -6,6 +6,7 @@
 #include "directory/backlog.h"
 #include "directory/credential.h"
 #include "directory/keys.h"
+#include "directory/limiting.h"
 #include "directory/remember.h"
 #include "directory/sasl.h"
 #include "directory/service.h"
@@ -57,6 +58,7 @@ struct directory_service {
     unsigned signed_in_turn;   /* on the spot */
     uint64_t refused;          /* signatures, since that was last told */
     int64_t refused_ms;
+    struct limiting *limiting;
     directory_on_level *on_level; /* NULL: nobody wants to know */
     void *on_level_arg;
 };

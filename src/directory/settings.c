@@ -1,4 +1,5 @@
 #include "directory/settings.h"
+#include "directory/holders.h"
 
 #define AT(member) CONF_AT(struct directory_settings, member)
 
@@ -42,6 +43,13 @@ static const struct conf_directive rows[] = {
     { "network-ipv4", CONF_INTEGER, AT(network_ipv4), "24", "8", "32",
       "Bits of an IPv4 address that name its network, for the guesses." },
     { "network-ipv6", CONF_INTEGER, AT(network_ipv6), "48", "16", "64", "Bits of an IPv6 address that do." },
+    { "limits", CONF_TEXTS, AT(limits), "[\"messages 1000/1d each sender\", \"new-recipients 200/1d each sender\"]", NULL, NULL,
+      "How much may be sent where nobody says otherwise; `goniec account set LOGIN limit=...` (or domain, customer, directory) does. Each "
+      "says for which kind of node it is the default (each sender). []: no limits but those that are said. A machine that does not "
+      "log in (relay.networks) is counted only by limits that say `relayed`.", .check = holders_check_default },
+    { "limit-memory", CONF_SIZE, AT(limit_memory), "256MiB", "1MiB", "64GiB",
+      "What the counters of the limits may take: 100,000 senders that send all day need 181 MiB with a daily limit. Who comes when it is "
+      "full is told to come later. Holds from the next start." },
     { 0 }
 };
 

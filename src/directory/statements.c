@@ -60,6 +60,9 @@ const char *const accounts_texts[ST_COUNT] = {
                      " SELECT name, by_kind, by_name, reason, min(height) FROM below WHERE kind = 'sender'"
                      " GROUP BY name ORDER BY name",
 
+    /* All rules there are, each once. */
+    [ST_LIMITS] = "SELECT DISTINCT value FROM settings WHERE name = 'limit' UNION SELECT limits FROM credentials"
+                  " WHERE limits <> ''",
     [ST_VALUES] = "SELECT name, value FROM settings WHERE node = ?1 ORDER BY name, place",
     [ST_VALUES_UP] = "WITH RECURSIVE up (id, parent, height) AS (SELECT id, parent, 0 FROM nodes WHERE id = ?1 UNION ALL"
                      " SELECT n.id, n.parent, up.height + 1 FROM nodes n JOIN up ON n.id = up.parent WHERE up.height < 8)"

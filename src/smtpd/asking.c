@@ -78,6 +78,7 @@ static bool take(struct asking *asking, uint16_t kind, struct span body)
     struct tell_auth auth;
     struct tell_verdict verdict;
     struct tell_signature signature;
+    struct tell_counted counted;
     switch (kind) {
     case TELL_MECHANISMS:
         return take_mechanisms(asking, body);
@@ -102,6 +103,14 @@ static bool take(struct asking *asking, uint16_t kind, struct span body)
         if (!tell_signature_get(body, &signature))
             return false;
         deliver(asking, signature.token, &(struct answer){ ANSWER_SIGNATURE, signature.result, SPAN_NONE, signature.signature });
+        return true;
+    case TELL_COUNT:
+        return tell_count_get(body, &asking->count);
+    case TELL_COUNTED:
+        if (!tell_counted_get(body, &counted))
+            return false;
+        deliver(asking, counted.token, &(struct answer){ .kind = ANSWER_COUNTED, .result = counted.result, .text = counted.text,
+                                                          .taken_ms = counted.taken_ms });
         return true;
     default:
         return false;
@@ -206,6 +215,24 @@ bool asking_sign(struct asking *asking, struct question *question, struct ask_si
     ask->token = question->token;
     ask_sign_put(&body, ask);
     return send_it(asking, question, ASK_SIGN, &body);
+}
+
+bool asking_count(struct asking *asking, struct question *question, struct ask_count *ask)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(BODY_MAX);
+    if (!begin(asking, question))
+        return false;
+    ask->token = question->token;
+    ask_count_put(&body, ask);
+    return send_it(asking, question, ASK_COUNT, &body);
+}
+
+void asking_undo(struct asking *asking, const struct ask_undo *undo)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(BODY_MAX);
+    ask_undo_put(&body, undo);
+    if (asking->directory && !body.failed)
+        channel_send(asking->directory, ASK_UNDO, buf_span(&body)); /* a dead one says so by on_closed */
 }
 
 void asking_cancel(struct asking *asking, struct question *question)

@@ -4,15 +4,16 @@
 #include "base/map.h"
 #include "wire/smtpd_directory.h"
 
-enum answer_kind { ANSWER_CHALLENGE, ANSWER_LOGIN, ANSWER_VERDICT, ANSWER_SIGNATURE, ANSWER_AWAY };
+enum answer_kind { ANSWER_CHALLENGE, ANSWER_LOGIN, ANSWER_VERDICT, ANSWER_SIGNATURE, ANSWER_COUNTED, ANSWER_AWAY };
 
 struct answer {
     enum answer_kind kind;
-    uint8_t result;      /* LOGIN: enum auth_result; VERDICT: enum verdict; SIGNATURE: enum sign_result */
+    uint8_t result;      /* LOGIN: enum auth_result; VERDICT: enum verdict; SIGNATURE: enum sign_result; COUNTED: enum counted */
     struct span account; /* LOGIN */
     struct span text;    /* CHALLENGE, SIGNATURE: its octets; otherwise a sentence, maybe empty. Borrowed during the call */
     uint64_t credential; /* LOGIN: as in struct tell_auth */
     bool restricted;
+    uint64_t taken_ms;   /* COUNTED */
 };
 
 /* One question at a time; lives inside whoever asks. */
@@ -32,6 +33,7 @@ struct asking {
     uint64_t token;
     char mechanisms[ASKING_MECHANISMS_MAX];
     size_t mechanisms_n;
+    struct tell_count count;    /* what the limits want to know */
     void (*on_mechanisms)(void *arg, struct span names); /* `names` lies in `mechanisms` */
     void *arg;
 };
@@ -53,6 +55,9 @@ MUST_CHECK bool asking_login_next(struct asking *asking, struct question *questi
 MUST_CHECK bool asking_may_send(struct asking *asking, struct question *question, struct ask_may_send *ask);
 MUST_CHECK bool asking_is_recipient(struct asking *asking, struct question *question, struct span address);
 MUST_CHECK bool asking_sign(struct asking *asking, struct question *question, struct ask_sign *ask);
+MUST_CHECK bool asking_count(struct asking *asking, struct question *question, struct ask_count *ask);
+/* No answer comes; a directory that is away has counted for nothing. */
+void asking_undo(struct asking *asking, const struct ask_undo *undo);
 /* No answer is wanted any more; nothing happens when none was. */
 void asking_cancel(struct asking *asking, struct question *question);
 void asking_drop(struct asking *asking, struct question *question); /* the same without a word to directory */

@@ -107,7 +107,7 @@ void envelope_on_sender_answer(struct session *session, const struct answer *ans
     transaction_end(session->transaction);
 }
 
-static void take_recipient(struct session *session, struct span address, struct span orcpt, unsigned notify)
+static void accept_recipient(struct session *session, struct span address, struct span orcpt, unsigned notify)
 {
     /* Kept as text, in the envelope and in the announcement. */
     transaction_hold(session->transaction, RECIPIENT_OCTETS + 3 * (address.n + orcpt.n));
@@ -118,15 +118,54 @@ static void take_recipient(struct session *session, struct span address, struct 
         session_refuse(session, "RCPT", address, 452, STATUS_CODE(4, 5, 3), SPAN("No memory for more recipients"));
 }
 
+/* While somebody is asked about it. It may lie there already. */
+static void keep_waiting(struct transaction *transaction, struct span address, struct span orcpt, unsigned notify)
+{
+    if (address.p == transaction->waiting.p)
+        return;
+    buf_clear(&transaction->waiting);
+    buf_add(&transaction->waiting, address);
+    buf_add(&transaction->waiting, orcpt);
+    transaction->waiting_address = address.n;
+    transaction->waiting_notify = notify;
+}
+
+/* He may be written to: have the limits room for him? */
+static void take_recipient(struct session *session, struct span address, struct span orcpt, unsigned notify)
+{
+    struct transaction *transaction = session->transaction;
+    enum counting counting = counting_recipient(session, address);
+    if (counting == COUNTING_FREE) {
+        accept_recipient(session, address, orcpt, notify);
+        return;
+    }
+    keep_waiting(transaction, address, orcpt, notify);
+    if (counting == COUNTING_ASKED && !transaction->waiting.failed)
+        return;
+    asking_drop(&session->smtpd->asking, &session->question);
+    session_refuse(session, "RCPT", address, 451, STATUS_CODE(4, 3, 0), LATER);
+}
+
+static void on_counted(struct session *session, const struct answer *answer)
+{
+    struct transaction *transaction = session->transaction;
+    struct span both = buf_span(&transaction->waiting), address = span_head(both, transaction->waiting_address);
+    unsigned code;
+    struct status_code status;
+    if (counting_take(session, answer, &code, &status)) {
+        accept_recipient(session, address, span_from(both, address.n), transaction->waiting_notify);
+        return;
+    }
+    uint32_t errors = session->server.errors;
+    session_refuse(session, "RCPT", address, code, status, answer->text.n ? answer->text : LATER);
+    session->server.errors = errors; /* no misbehaviour: those before him are still to get their message */
+}
+
 /* A stranger writes to somebody who may be here: directory knows. */
 static void ask_recipient(struct session *session, struct span address, const struct smtp_rcpt *rcpt)
 {
     struct transaction *transaction = session->transaction;
-    buf_clear(&transaction->waiting);
-    buf_add(&transaction->waiting, address);
-    buf_add(&transaction->waiting, rcpt->orcpt);
-    transaction->waiting_address = address.n;
-    transaction->waiting_notify = rcpt->notify;
+    keep_waiting(transaction, address, rcpt->orcpt, rcpt->notify);
     session->asked_ms = loop_now_ms(session->smtpd->loop);
     if (transaction->waiting.failed || !asking_is_recipient(&session->smtpd->asking, &session->question, address))
         session_refuse(session, "RCPT", address, 451, STATUS_CODE(4, 3, 0), LATER);
@@ -176,6 +215,10 @@ void envelope_on_rcpt(struct session *session, const struct smtp_rcpt *rcpt)
 
 void envelope_on_recipient_answer(struct session *session, const struct answer *answer)
 {
+    if (answer->kind == ANSWER_COUNTED) {
+        on_counted(session, answer);
+        return;
+    }
     struct transaction *transaction = session->transaction;
     struct span both = buf_span(&transaction->waiting);
     struct span address = span_head(both, transaction->waiting_address);

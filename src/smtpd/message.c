@@ -149,12 +149,31 @@ static bool ask_author(struct session *session)
     return asking_may_send(&session->smtpd->asking, &session->question, &ask);
 }
 
-static void go_to_disk(struct session *session)
+static void store(struct session *session)
 {
     if (session->transaction->big)
         big_end(session);
     else
         message_store(session->transaction, NULL);
+}
+
+static void go_to_disk(struct session *session)
+{
+    switch (counting_message(session)) {
+    case COUNTING_FREE: store(session); break;
+    case COUNTING_ASKED: break;
+    case COUNTING_AWAY: message_spoil(session, 451, STATUS_CODE(4, 3, 0), LATER); break;
+    }
+}
+
+static void on_counted(struct session *session, const struct answer *answer)
+{
+    unsigned code;
+    struct status_code status;
+    if (counting_take(session, answer, &code, &status))
+        store(session);
+    else
+        message_spoil(session, code, status, answer->text.n ? answer->text : LATER);
 }
 
 void message_on_end(struct session *session)
@@ -175,6 +194,10 @@ void message_on_end(struct session *session)
 
 void message_on_author_answer(struct session *session, const struct answer *answer)
 {
+    if (answer->kind == ANSWER_COUNTED) {
+        on_counted(session, answer);
+        return;
+    }
     login_vouch(session, answer);
     bool told = answer->kind == ANSWER_VERDICT;
     if (told && answer->result == VERDICT_YES)
@@ -235,8 +258,10 @@ static void on_stored(struct intake *intake, enum status status)
     struct session *session = transaction->session;
     smtpd->storing--;
     status = store_stored(&smtpd->store, intake, status);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        memset(transaction->counted, 0, sizeof transaction->counted); /* it stays counted */
         log_accepted(transaction);
+    }
     if (session)
         answer(session, transaction, status);
     transaction_end(transaction);

@@ -44,7 +44,8 @@ static void leave_transaction(struct session *session)
     struct transaction *transaction = session->transaction;
     if (transaction && transaction->storing) {
         buf_clear(&transaction->waiting);
-        buf_add(&transaction->waiting, session_account(session)); /* for the log */
+        buf_add(&transaction->waiting, session_account(session)); /* for the log, and the limits */
+        transaction->credential = session->credential;
         transaction->session = NULL;
         session->transaction = NULL;
     } else

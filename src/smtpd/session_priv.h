@@ -7,6 +7,13 @@
 struct big;
 struct local;
 
+/* What the limits have counted of a message that is none yet. */
+struct counted_part {
+    uint8_t which;                /* COUNT_x */
+    uint32_t recipients;
+    uint64_t octets;
+};
+
 /* A message from MAIL to its end. */
 struct transaction {
     struct list link;             /* among the spare ones */
@@ -25,6 +32,11 @@ struct transaction {
     struct client *client;        /* whose memory it is; stays while anything is held */
     uint64_t held;                /* octets counted in smtpd->held */
     enum smtp_ret ret;
+    struct counted_part counted[2]; /* elsewhere; to addresses of ours */
+    uint64_t counted_ms;          /* when the last of it was, by directory's time */
+    uint64_t credential;          /* the session's, when that is gone */
+    uint8_t counting;             /* what the question in hand is about: COUNT_x */
+    bool has_remote;              /* a recipient who is not ours */
     bool utf8, body_8bit;
     bool storing;                 /* the log has it: stays until on_stored() */
 };
@@ -132,6 +144,15 @@ void message_on_author_answer(struct session *session, const struct answer *answ
 bool message_store(struct transaction *transaction, const struct spool_body_ref *file);
 void message_facts(struct session *session, struct intake_facts *ret);
 void message_spoil(struct session *session, unsigned code, struct status_code status, struct span text);
+
+/* counting.c: the limits. ASKED: the answer will come; AWAY: nobody answers. */
+enum counting { COUNTING_FREE, COUNTING_ASKED, COUNTING_AWAY };
+enum counting counting_recipient(struct session *session, struct span address);
+enum counting counting_message(struct session *session); /* the whole, at its end */
+/* The answer. False: `ret_code` and `ret_status` are those of the refusal, the text is the answer's. */
+bool counting_take(struct session *session, const struct answer *answer, unsigned *ret_code, struct status_code *ret_status);
+/* It has become no message: what was counted for it is given back. */
+void counting_undo(struct transaction *transaction);
 
 /* transaction.c. NULL: out of memory. */
 struct transaction *transaction_begin(struct session *session);

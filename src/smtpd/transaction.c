@@ -51,6 +51,7 @@ struct transaction *transaction_begin(struct session *session)
     transaction->session = session;
     transaction->client = session->client;
     transaction->big = NULL;
+    transaction->has_remote = false;
     transaction->began_ms = transaction->data_ms = loop_now_ms(smtpd->loop);
     transaction->intake.arg = transaction;
     session->transaction = transaction;
@@ -125,6 +126,7 @@ void transaction_end(struct transaction *transaction)
     if (!transaction)
         return;
     struct smtpd *smtpd = transaction->smtpd;
+    counting_undo(transaction);
     if (transaction->session)
         transaction->session->transaction = NULL;
     bool is_ours = big_free(transaction);

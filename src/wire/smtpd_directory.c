@@ -199,3 +199,79 @@ bool tell_signature_get(struct span body, struct tell_signature *ret)
 {
     return result_get(body, WIRE_SIGNATURE_MAX, &ret->token, &ret->result, &ret->signature);
 }
+
+void ask_count_put(struct buf *buf, const struct ask_count *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_span(buf, value->account);
+    wire_put_u64(buf, value->credential);
+    wire_put_u8(buf, value->which);
+    wire_put_u64(buf, value->octets);
+    wire_put_span(buf, value->address);
+}
+
+bool ask_count_get(struct span body, struct ask_count *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->account = wire_get_span(&reader, WIRE_LOGIN_MAX);
+    ret->credential = wire_get_u64(&reader);
+    ret->which = wire_get_u8(&reader);
+    ret->octets = wire_get_u64(&reader);
+    ret->address = wire_get_span(&reader, 1024);
+    return wire_end(&reader);
+}
+
+void ask_undo_put(struct buf *buf, const struct ask_undo *value)
+{
+    wire_put_span(buf, value->account);
+    wire_put_u64(buf, value->credential);
+    wire_put_u8(buf, value->which);
+    wire_put_u32(buf, value->recipients);
+    wire_put_u64(buf, value->octets);
+    wire_put_u64(buf, value->taken_ms);
+}
+
+bool ask_undo_get(struct span body, struct ask_undo *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->account = wire_get_span(&reader, WIRE_LOGIN_MAX);
+    ret->credential = wire_get_u64(&reader);
+    ret->which = wire_get_u8(&reader);
+    ret->recipients = wire_get_u32(&reader);
+    ret->octets = wire_get_u64(&reader);
+    ret->taken_ms = wire_get_u64(&reader);
+    return wire_end(&reader);
+}
+
+void tell_count_put(struct buf *buf, const struct tell_count *value)
+{
+    wire_put_u8(buf, value->accounts);
+    wire_put_u8(buf, value->relayed);
+}
+
+bool tell_count_get(struct span body, struct tell_count *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->accounts = wire_get_u8(&reader);
+    ret->relayed = wire_get_u8(&reader);
+    return wire_end(&reader);
+}
+
+void tell_counted_put(struct buf *buf, const struct tell_counted *value)
+{
+    wire_put_u64(buf, value->token);
+    wire_put_u8(buf, value->result);
+    wire_put_u64(buf, value->taken_ms);
+    wire_put_span(buf, value->text);
+}
+
+bool tell_counted_get(struct span body, struct tell_counted *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->token = wire_get_u64(&reader);
+    ret->result = wire_get_u8(&reader);
+    ret->taken_ms = wire_get_u64(&reader);
+    ret->text = wire_get_span(&reader, 4096);
+    return wire_end(&reader);
+}

@@ -25,12 +25,16 @@ enum smtpd_directory_kind {
     ASK_MAY_SEND,          /* struct ask_may_send */
     ASK_IS_RECIPIENT,      /* struct ask_is_recipient */
     ASK_SIGN,              /* struct ask_sign */
+    ASK_COUNT,             /* struct ask_count: have the limits room for this? */
+    ASK_UNDO,              /* struct ask_undo: what was counted did not become a message; no answer */
     /* directory -> smtpd */
     TELL_CHALLENGE = 32,   /* struct tell_challenge */
     TELL_AUTH,             /* struct tell_auth: the end of an exchange */
     TELL_VERDICT,          /* struct tell_verdict */
     TELL_MECHANISMS,       /* struct tell_mechanisms: what to announce; sent when the channel opens, and when it changes */
     TELL_SIGNATURE,        /* struct tell_signature */
+    TELL_COUNT,            /* struct tell_count: what to ask about; sent when the channel opens, and when it changes */
+    TELL_COUNTED,          /* struct tell_counted */
 };
 
 struct ask_auth_start {
@@ -74,6 +78,31 @@ struct ask_sign {
     struct span content;       /* all that is to be signed: directory looks whether it is a TLS server's */
 };
 
+/* What of a message is to be counted, and what it is. */
+enum {
+    COUNT_MESSAGE = 1,
+    COUNT_RECIPIENT = 2,       /* one */
+    COUNT_OCTETS = 4,
+    COUNT_LOCAL = 8,           /* to an address of ours, or a message with no other */
+    COUNT_NULL = 16            /* of a null sender */
+};
+struct ask_count {
+    uint64_t token;
+    struct span account;       /* on whom it is counted; empty: a machine that did not log in */
+    uint64_t credential;       /* 0: none */
+    uint8_t which;             /* COUNT_x */
+    uint64_t octets;           /* with COUNT_OCTETS */
+    struct span address;       /* with COUNT_RECIPIENT */
+};
+struct ask_undo {
+    struct span account;
+    uint64_t credential;
+    uint8_t which;             /* COUNT_x, all of one kind */
+    uint32_t recipients;       /* with COUNT_RECIPIENT: so many */
+    uint64_t octets;
+    uint64_t taken_ms;         /* of the last answer */
+};
+
 struct tell_challenge {
     uint64_t token;
     struct span challenge;     /* to be sent in base64 after 334 */
@@ -104,17 +133,42 @@ struct tell_signature {
     struct span signature;     /* when OK */
 };
 
+/* Masks of COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_OCTETS: of what there is a limit anywhere; COUNT_LOCAL: also for addresses of
+ * ours. Nothing else has to be asked. */
+struct tell_count {
+    uint8_t accounts;          /* for who logged in */
+    uint8_t relayed;           /* for machines that did not */
+};
+enum counted {
+    COUNTED_YES,
+    COUNTED_DEFER,             /* 450 4.7.1 */
+    COUNTED_REJECT,            /* 550 5.7.1 */
+    COUNTED_TOO_LARGE,         /* 552 5.3.4: alone more than the limit */
+    COUNTED_FULL,              /* 451 4.3.1: no memory to count with */
+    COUNTED_LATER              /* 451 4.3.0: nothing can be said now */
+};
+struct tell_counted {
+    uint64_t token;
+    uint8_t result;            /* enum counted */
+    uint64_t taken_ms;         /* for ask_undo, in directory's own time */
+    struct span text;          /* of a refusal, as in tell_verdict */
+};
+
 void ask_auth_start_put(struct buf *buf, const struct ask_auth_start *value);
 void ask_auth_next_put(struct buf *buf, const struct ask_auth_next *value);
 void ask_cancel_put(struct buf *buf, const struct ask_cancel *value);
 void ask_may_send_put(struct buf *buf, const struct ask_may_send *value);
 void ask_is_recipient_put(struct buf *buf, const struct ask_is_recipient *value);
 void ask_sign_put(struct buf *buf, const struct ask_sign *value);
+void ask_count_put(struct buf *buf, const struct ask_count *value);
+void ask_undo_put(struct buf *buf, const struct ask_undo *value);
 void tell_challenge_put(struct buf *buf, const struct tell_challenge *value);
 void tell_auth_put(struct buf *buf, const struct tell_auth *value);
 void tell_verdict_put(struct buf *buf, const struct tell_verdict *value);
 void tell_mechanisms_put(struct buf *buf, const struct tell_mechanisms *value);
 void tell_signature_put(struct buf *buf, const struct tell_signature *value);
+void tell_count_put(struct buf *buf, const struct tell_count *value);
+void tell_counted_put(struct buf *buf, const struct tell_counted *value);
 
 /* All spans are borrowed from `body`. False: the sender broke the format. */
 MUST_CHECK bool ask_auth_start_get(struct span body, struct ask_auth_start *ret);
@@ -123,8 +177,12 @@ MUST_CHECK bool ask_cancel_get(struct span body, struct ask_cancel *ret);
 MUST_CHECK bool ask_may_send_get(struct span body, struct ask_may_send *ret);
 MUST_CHECK bool ask_is_recipient_get(struct span body, struct ask_is_recipient *ret);
 MUST_CHECK bool ask_sign_get(struct span body, struct ask_sign *ret);
+MUST_CHECK bool ask_count_get(struct span body, struct ask_count *ret);
+MUST_CHECK bool ask_undo_get(struct span body, struct ask_undo *ret);
 MUST_CHECK bool tell_challenge_get(struct span body, struct tell_challenge *ret);
 MUST_CHECK bool tell_auth_get(struct span body, struct tell_auth *ret);
 MUST_CHECK bool tell_verdict_get(struct span body, struct tell_verdict *ret);
 MUST_CHECK bool tell_mechanisms_get(struct span body, struct tell_mechanisms *ret);
 MUST_CHECK bool tell_signature_get(struct span body, struct tell_signature *ret);
+MUST_CHECK bool tell_count_get(struct span body, struct tell_count *ret);
+MUST_CHECK bool tell_counted_get(struct span body, struct tell_counted *ret);

@@ -59,7 +59,7 @@ static void tidy(void)
     accounts_close(accounts);
     loop_free(loop);
     char name[64];
-    static const char *const ends[] = { "", "-wal", "-shm", "-salts" };
+    static const char *const ends[] = { "", "-wal", "-shm", "-salts", "-counts-a", "-counts-b", "-known", "-known-wal", "-known-shm" };
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         snprintf(name, sizeof name, "%s%s", path, ends[i]);
         unlink(name);
@@ -87,6 +87,9 @@ static void begin(void)
     service = directory_service_new(loop, &log_nowhere, path, &limits);
     require(loop && service);
     directory_service_scram(service, DIRECTORY_SCRAM_YES, SCRAM_ITERATIONS_LEAST);
+    const struct span rules[] = { SPAN("messages 3/1min each sender"), SPAN("recipients 5/1min each sender"),
+                                         SPAN("bytes 10KiB/1min each sender"), SPAN("new-recipients 4/1min each sender") };
+    directory_service_limits(service, &(struct conf_texts){ rules, ARRAY_LEN(rules) });
     hold_key();
     atexit(tidy);
 }
@@ -98,6 +101,8 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     struct tell_verdict verdict;
     struct tell_mechanisms mechanisms;
     struct tell_signature signature;
+    struct tell_count count;
+    struct tell_counted counted;
     switch (kind) {
     case TELL_AUTH: require(tell_auth_get(body, &auth) && auth.result != AUTH_OK && span_is_ascii(auth.text)); break;
     case TELL_CHALLENGE: require(tell_challenge_get(body, &challenge) && !span_starts(challenge.challenge, SPAN("v="))); break;
@@ -108,6 +113,11 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     case TELL_SIGNATURE:
         require(tell_signature_get(body, &signature) && (signature.result == SIGN_OK) == (signature.signature.n > 0));
         require(signature.result != SIGN_OK || is_handshake);
+        break;
+    case TELL_COUNT: require(tell_count_get(body, &count)); break;
+    case TELL_COUNTED:
+        require(tell_counted_get(body, &counted) && span_is_ascii(counted.text) && (counted.result == COUNTED_YES || counted.text.n));
+        require(span_find(counted.text, '\n') == counted.text.n && span_find(counted.text, '\r') == counted.text.n);
         break;
     default: require(kind == TELL_MECHANISMS && tell_mechanisms_get(body, &mechanisms));
     }

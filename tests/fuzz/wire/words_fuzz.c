@@ -71,6 +71,10 @@ WORD(supervisor_who)
 WORD(supervisor_who_is, value.name, value.cgroup)
 WORD(backlog_levels, value.entries)
 WORD(backlog_stay, value.entries)
+WORD(ask_count, value.account, value.address)
+WORD(ask_undo, value.account)
+WORD(tell_count)
+WORD(tell_counted, value.text)
 
 /* The packed lists: read one after the other to the end, or to the first that is none. */
 static void writer_recipients(struct buf *again)
@@ -133,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         word_tell_mechanisms, word_supervisor_settings, word_supervisor_listener, word_supervisor_peer,
         word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients, word_supervisor_who,
         word_supervisor_who_is, word_backlog_levels, word_backlog_stay, levels, stayers,
+        word_ask_count, word_ask_undo, word_tell_count, word_tell_counted,
     };
     struct choices choices = choices_of(data, size);
     uint8_t which = choose_below(&choices, ARRAY_LEN(words));

@@ -24,6 +24,8 @@ static struct tell_signature last;
 
 static void on_answer(void *arg, uint16_t kind, struct span body)
 {
+    if (kind == TELL_COUNT)
+        return;
     if (kind != TELL_SIGNATURE)
         return;
     assert_true(tell_signature_get(body, &last));

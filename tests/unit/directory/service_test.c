@@ -20,7 +20,9 @@ struct house {
     struct directory_peer *peer;
     uint64_t credential, asks_with;
     bool restricted;
-    unsigned answers; /* after the mechanisms */
+    struct tell_count count;
+    uint64_t taken_ms;
+    unsigned answers; /* after what is told at once */
     uint16_t kind;    /* of the last answer */
     uint64_t token;
     uint8_t result;   /* auth result or verdict */
@@ -39,6 +41,11 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     struct tell_verdict verdict;
     struct tell_challenge challenge;
     struct tell_mechanisms mechanisms;
+    struct tell_counted counted;
+    if (kind == TELL_COUNT) {
+        assert_true(tell_count_get(body, &house->count));
+        return;
+    }
     house->kind = kind;
     house->answers++;
     switch (kind) {
@@ -60,6 +67,13 @@ static void on_answer(void *arg, uint16_t kind, struct span body)
     case TELL_CHALLENGE:
         assert_true(tell_challenge_get(body, &challenge));
         keep(house->text, sizeof house->text, challenge.challenge);
+        break;
+    case TELL_COUNTED:
+        assert_true(tell_counted_get(body, &counted));
+        house->token = counted.token;
+        house->result = counted.result;
+        house->taken_ms = counted.taken_ms;
+        keep(house->text, sizeof house->text, counted.text);
         break;
     default:
         assert_true(tell_mechanisms_get(body, &mechanisms));
@@ -120,7 +134,7 @@ static int teardown(void **state)
     log_done(&house->log);
     loop_free(house->loop);
     char command[160];
-    static const char *const ends[] = { "", "-wal", "-shm" };
+    static const char *const ends[] = { "", "-wal", "-shm", "-counts-a", "-counts-b", "-known", "-known-wal", "-known-shm" };
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         snprintf(command, sizeof command, "%s%s", house->path, ends[i]);
         unlink(command);
@@ -551,6 +565,129 @@ static void test_broken_questions(void **state)
     assert_int_equal(directory_peer_feed(house->peer, ASK_AUTH_NEXT, buf_span(&body)), STATUS_SYNTAX);
 }
 
+static enum counted ask_count(struct house *house, const char *account, uint8_t which, uint64_t octets, const char *address)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
+    struct ask_count ask = { 9, span_str(account), 0, which, octets, span_str(address) };
+    ask_count_put(&body, &ask);
+    assert_int_equal(directory_peer_feed(house->peer, ASK_COUNT, buf_span(&body)), STATUS_OK);
+    assert_int_equal(house->kind, TELL_COUNTED);
+    assert_int_equal(house->token, 9);
+    return (enum counted)house->result;
+}
+
+static void undo(struct house *house, const char *account, uint8_t which, uint32_t recipients, uint64_t octets)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(4096);
+    struct ask_undo ask = { span_str(account), 0, which, recipients, octets, house->taken_ms };
+    ask_undo_put(&body, &ask);
+    assert_int_equal(directory_peer_feed(house->peer, ASK_UNDO, buf_span(&body)), STATUS_OK);
+}
+
+#define ANNA "anna@example.org"
+#define BOTH (COUNT_MESSAGE | COUNT_RECIPIENT)
+
+static void set_defaults(struct house *house, const char *first, const char *second)
+{
+    struct span rules[] = { span_str(first), span_str(second ? second : "") };
+    directory_service_limits(house->service, &(struct conf_texts){ rules, second ? 2 : 1 });
+}
+
+static void test_counts(void **state)
+{
+    struct house *house = *state;
+    assert_int_equal(house->count.accounts, 0); /* nothing is asked without limits */
+    set_defaults(house, "messages 2/1h each sender", "recipients 3/1h each sender");
+    assert_int_equal(house->count.accounts, BOTH);
+    assert_int_equal(house->count.relayed, 0);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "a@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, COUNT_RECIPIENT, 0, "b@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "c@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, COUNT_RECIPIENT, 0, "d@x.example"), COUNTED_DEFER);
+    assert_non_null(strstr(house->text, "limit of 3 recipients per hour for anna@example.org reached (3 in the last 60 min); room for"));
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "d@x.example"), COUNTED_DEFER);
+    assert_non_null(strstr(house->text, "limit of 2 messages per hour"));
+    assert_int_equal(ask_count(house, "other@example.org", BOTH, 0, "d@x.example"), COUNTED_YES); /* not even in the tree */
+    undo(house, ANNA, BOTH, 2, 0);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "d@x.example"), COUNTED_YES);
+    /* The message had room, its recipient not: neither is counted. */
+    assert_int_equal(ask_count(house, ANNA, COUNT_RECIPIENT, 0, "e@x.example"), COUNTED_YES);
+    undo(house, ANNA, COUNT_MESSAGE, 0, 0);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "f@x.example"), COUNTED_DEFER);
+    undo(house, ANNA, COUNT_RECIPIENT, 1, 0);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "f@x.example"), COUNTED_YES);
+}
+
+static void test_counts_octets_whole(void **state)
+{
+    struct house *house = *state;
+    set_defaults(house, "bytes 10KiB/1h each sender reject", NULL);
+    assert_int_equal(house->count.accounts, COUNT_OCTETS);
+    assert_int_equal(ask_count(house, ANNA, COUNT_OCTETS, 11000, ""), COUNTED_TOO_LARGE);
+    assert_int_equal(ask_count(house, ANNA, COUNT_OCTETS, 10000, ""), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, COUNT_OCTETS, 241, ""), COUNTED_REJECT);
+    assert_int_equal(ask_count(house, ANNA, COUNT_OCTETS, 240, ""), COUNTED_YES);
+}
+
+static void test_counts_strangers_once(void **state)
+{
+    struct house *house = *state;
+    set_defaults(house, "new-recipients 2/1h each sender", NULL);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "a@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "A@X.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "b@x.example"), COUNTED_YES);
+    undo(house, ANNA, BOTH, 3, 0); /* whom he wrote to he knows all the same, and counted they are */
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "c@x.example"), COUNTED_DEFER);
+    assert_non_null(strstr(house->text, "new recipients"));
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "b@x.example"), COUNTED_YES);
+}
+
+/* What is said in the tree instead of the defaults, and that mail of machines counts where a limit says so. */
+static void test_counts_by_the_tree(void **state)
+{
+    struct house *house = *state;
+    struct tree_node node;
+    struct span rule = SPAN("recipients 1/1h"), relayed = SPAN("recipients 2/1h relayed local");
+    const struct tree_setting *limit = tree_setting_find(SPAN("limit"));
+    assert_int_equal(tree_find(house->accounts, TREE_SENDER, SPAN(ANNA), &node), STATUS_OK);
+    assert_int_equal(tree_set(house->accounts, &node, limit, &rule, 1, 0), STATUS_OK);
+    assert_int_equal(tree_find(house->accounts, TREE_SERVER, SPAN_NONE, &node), STATUS_OK);
+    assert_int_equal(tree_set(house->accounts, &node, limit, &relayed, 1, 0), STATUS_OK);
+    set_defaults(house, "recipients 5/1h each sender", NULL);
+    assert_int_equal(house->count.relayed, COUNT_RECIPIENT | COUNT_LOCAL);
+    assert_int_equal(ask_count(house, ANNA, BOTH | COUNT_LOCAL, 0, "a@x.example"), COUNTED_YES); /* at the server alone */
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "b@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "c@x.example"), COUNTED_DEFER);
+    assert_non_null(strstr(house->text, "limit of 1 recipients per hour for anna@example.org") ||
+                    strstr(house->text, "limit of 1 recipient per hour for anna@example.org") ? house->text : NULL);
+    assert_int_equal(ask_count(house, "", BOTH, 0, "c@x.example"), COUNTED_DEFER);
+    assert_non_null(strstr(house->text, "limit of 2 recipients per hour for"));
+}
+
+static void test_counts_null_senders_apart(void **state)
+{
+    struct house *house = *state;
+    set_defaults(house, "recipients 1/1h each sender", NULL);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(ask_count(house, ANNA, COUNT_RECIPIENT | COUNT_NULL, 0, "a@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, COUNT_RECIPIENT | COUNT_NULL, 0, "a@x.example"), COUNTED_DEFER);
+    assert_non_null(strstr(house->text, "the null sender of anna@example.org"));
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "a@x.example"), COUNTED_YES);
+}
+
+static void test_suspends(void **state)
+{
+    struct house *house = *state;
+    struct tree_node node;
+    set_defaults(house, "recipients 1/1h each sender suspend", NULL);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "a@x.example"), COUNTED_YES);
+    assert_int_equal(ask_count(house, ANNA, BOTH, 0, "b@x.example"), COUNTED_REJECT);
+    assert_non_null(strstr(house->text, "suspended until the administrator lifts it: limit of 1 recipient"));
+    assert_int_equal(tree_find(house->accounts, TREE_SENDER, SPAN(ANNA), &node), STATUS_OK);
+    assert_true(node.suspended);
+    assert_true(span_starts(node.reason, SPAN("limit of 1 recipient")));
+}
+
 #define CASE(test, how) cmocka_unit_test_setup_teardown(test, how, teardown)
 
 int main(void)
@@ -563,6 +700,8 @@ int main(void)
         CASE(test_full_waiting_room, setup_narrow), CASE(test_cancel_and_gone, setup), CASE(test_senders, setup),
         CASE(test_app_passwords, setup), CASE(test_sessions_of_an_app_password, setup), CASE(test_senders_by_their_place, setup),
         CASE(test_recipients, setup), CASE(test_without_database, setup_empty), CASE(test_broken_questions, setup),
+        CASE(test_counts, setup), CASE(test_counts_octets_whole, setup), CASE(test_counts_strangers_once, setup),
+        CASE(test_counts_by_the_tree, setup), CASE(test_counts_null_senders_apart, setup), CASE(test_suspends, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

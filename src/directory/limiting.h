@@ -1,0 +1,20 @@
+/* directory/limiting.h -- the limits as smtpd asks for them: may this message, this recipient pass? Counts, refuses in words,
+ * keeps the counters, and suspends who is to be suspended.
+ */
+#pragma once
+#include "directory/holders.h"
+#include "directory/service.h"
+
+struct limiting;
+
+/* `memory`: octets of all counters; 0: what is usual. NULL: out of memory. */
+struct limiting *limiting_new(struct directory_service *service, size_t memory);
+void limiting_free(struct limiting *limiting);
+void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts);
+/* Tells a new smtpd what to ask about. */
+void limiting_tell(struct limiting *limiting, struct directory_peer *peer);
+/* SYNTAX: the peer broke the format. */
+MUST_CHECK enum status limiting_count(struct directory_peer *peer, struct span body);
+MUST_CHECK enum status limiting_undo(struct directory_peer *peer, struct span body);
+/* So many recipients of the account failed for good. */
+void limiting_on_failures(struct limiting *limiting, struct span account, uint32_t failures);

@@ -1,0 +1,266 @@
+"""What an account may send: counted before a recipient or a message is accepted, refused in words, kept over a restart."""
+import os
+import re
+import signal
+import smtplib
+import ssl
+
+import pytest
+
+from house import House, wait_for
+
+ANNA, BOB = "anna@example.org", "bob@example.org"
+
+
+@pytest.fixture
+def make(tmp_path, sink):
+    """A house with these defaults, whose mail goes to the sink."""
+    houses = []
+
+    def build(*limits, **changes):
+        house = House(tmp_path / f"house{len(houses)}", {"accounts": {"limits": list(limits)}, **changes},
+                      accounts=((ANNA, "secret"), (BOB, "secret")))
+        house.route_all_to(sink.port)
+        houses.append(house)
+        return house.start()
+    yield build
+    for house in houses:
+        house.stop()
+
+
+def login(house, who=ANNA):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    client = smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], context=context, timeout=30)
+    client.login(who, "secret")
+    return client
+
+
+def hand_in(client, sender, recipients, size=10, header=None):
+    """The answers to the recipients, and to the message if there was one."""
+    assert client.mail(sender)[0] == 250
+    answers = [client.rcpt(recipient) for recipient in recipients]
+    if not any(code == 250 for code, _ in answers):
+        client.rset()
+        return answers
+    return answers + [client.data(f"From: {header or sender or ANNA}\r\nSubject: x\r\n\r\n" + "x" * size + "\r\n")]
+
+
+def codes(answers):
+    return [code for code, _ in answers]
+
+
+def test_recipients_are_refused_one_by_one_and_in_words(make, sink):
+    house = make("recipients 3/1h each sender")
+    with login(house) as client:
+        answers = hand_in(client, ANNA, [f"r{i}@example.net" for i in range(5)])
+        assert codes(answers) == [250, 250, 250, 450, 450, 250]
+        text = answers[3][1].decode()
+        assert re.fullmatch(r"4\.7\.1 limit of 3 recipients per hour for anna@example\.org reached \(3 in the last 60 min\); "
+                            r"room for \d more at \d\d:\d\d.*", text), text
+        assert codes(hand_in(client, ANNA, ["again@example.net"])) == [450]
+    with login(house, BOB) as client: # his own
+        assert codes(hand_in(client, BOB, ["r@example.net"])) == [250, 250]
+    assert b"r2@example.net" in sink.wait_messages(2)[0] + sink.messages()[1]
+    [event] = house.events("limit-reached")[:1]
+    assert event["node"] == ANNA and event["limit"] == "3 recipients per hour"
+
+
+@pytest.mark.parametrize("action,code", [("defer", 450), ("reject", 550)])
+def test_refused_recipients_do_not_end_the_session(make, action, code):
+    house = make(f"recipients 2/1h each sender {action}")
+    with login(house) as client:
+        answers = hand_in(client, ANNA, [f"r{i}@example.net" for i in range(100)])
+        assert codes(answers) == [250] * 2 + [code] * 98 + [250]
+
+
+def test_the_defaults_protect_without_configuration(tmp_path, sink):
+    house = House(tmp_path / "house")
+    del house.settings["accounts"]
+    house.route_all_to(sink.port)
+    with house, login(house) as client:
+        answers = hand_in(client, ANNA, [f"new{i}@example.net" for i in range(201)])
+        assert codes(answers) == [250] * 200 + [450, 250]
+        assert b"limit of 200 new recipients per day" in answers[200][1]
+        assert codes(hand_in(client, ANNA, ["new7@example.net"])) == [250, 250] # no stranger any more
+
+
+def test_what_is_a_message_and_when_it_counts(make):
+    house = make("messages 2/1h each sender reject")
+    with login(house) as client:
+        client.mail(ANNA)
+        client.rcpt("a@example.net")
+        client.rset() # nothing was sent
+        assert codes(hand_in(client, ANNA, ["a@example.net", "b@example.net"])) == [250, 250, 250]
+        assert codes(hand_in(client, ANNA, ["a@example.net"], header="someone@else.example"))[-1] == 550 # not as this one
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+        answers = hand_in(client, ANNA, ["a@example.net"])
+        assert codes(answers) == [550] and b"5.7.1 limit of 2 messages per hour" in answers[0][1]
+
+
+def test_who_hangs_up_has_sent_nothing(make):
+    house = make("messages 1/1h each sender", "recipients 2/1h each sender")
+    for _ in range(3):
+        client = login(house)
+        client.mail(ANNA)
+        assert client.rcpt("a@example.net")[0] == 250
+        client.close()
+
+        def is_given_back():
+            with login(house) as other:
+                other.mail(ANNA)
+                return other.rcpt("a@example.net")[0] == 250
+        wait_for("the limit to be free again", is_given_back)
+
+
+def test_octets(make):
+    house = make("bytes 10KiB/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["a@example.net"], 6000)) == [250, 250]
+        answers = hand_in(client, ANNA, ["a@example.net"], 6000)
+        assert codes(answers) == [250, 450] and b"limit of 10 KiB per hour" in answers[1][1]
+        answers = hand_in(client, ANNA, ["a@example.net"], 20000)
+        assert codes(answers) == [250, 552] and b"more than the limit" in answers[1][1]
+        assert codes(hand_in(client, ANNA, ["a@example.net"], 100)) == [250, 250]
+
+
+def test_large_bodies_in_files_are_counted(make):
+    house = make("bytes 1MiB/1h each sender", spool={"segment": "4MiB", "reserve": "16MiB", "big-body": "64KiB"})
+    with login(house) as client:
+        line = "x" * 70 + "\r\n"
+        for expected in ([250, 250], [250, 450]):
+            client.mail(ANNA)
+            code = client.rcpt("a@example.net")[0]
+            assert [code, client.data(f"From: {ANNA}\r\n\r\n" + line * 10000)[0]] == expected
+
+
+def test_a_parent_caps_its_children(make):
+    house = make()
+    house.run("domain", "set", "example.org", "limit=recipients 4/1h")
+    house.run("account", "set", ANNA, "limit=recipients 100/1h")
+    with login(house) as client:
+        wait_for("the limit", lambda: 450 in
+                 codes(hand_in(client, ANNA, [f"r{i}@example.net" for i in range(5)])))
+        answers = hand_in(client, ANNA, ["r@example.net"])
+        assert codes(answers) == [450] and b"limit of 4 recipients per hour for domain example.org" in answers[0][1]
+    with login(house, BOB) as client:
+        assert codes(hand_in(client, BOB, ["r@example.net"])) == [450]
+
+
+def test_a_change_holds_within_a_second_and_goes_on_with_the_count(make):
+    house = make("messages 1/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [450]
+        house.run("account", "set", ANNA, "limit=messages 2/1h")
+        wait_for("the new limit", lambda: codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250])
+        answers = hand_in(client, ANNA, ["a@example.net"])
+        assert codes(answers) == [450] and b"limit of 2 messages" in answers[0][1]
+        house.run("account", "set", ANNA, "limit=messages unlimited")
+        wait_for("no limit", lambda: codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250])
+
+
+def test_a_credential_has_a_limit_of_its_own(make):
+    house = make()
+    made = house.run("account", "credential", "add", ANNA, "phone", "--limit", "messages 1/1h", check=False)
+    if made.returncode != 0:
+        pytest.fail(made.stderr)
+    password = re.search(r"\b[a-z0-9]{6}(?:-[a-z0-9]+)+", made.stdout).group(0)
+
+    def send(secret):
+        context = ssl._create_unverified_context()  # noqa: S323 - its own certificate
+        with smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], context=context, timeout=30) as client:
+            client.login(ANNA, secret)
+            return hand_in(client, ANNA, ["a@example.net"])
+    assert codes(send(password)) == [250, 250]
+
+    def is_over():
+        answers = send(password)
+        return codes(answers) == [450] and b"phone of anna@example.org" in answers[0][1]
+    wait_for("the credential's limit", is_over)
+    assert codes(send("secret")) == [250, 250]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_counters_and_known_recipients_outlive_a_restart(make, end):
+    house = make("messages 2/1h each sender", "new-recipients 1/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["known@example.net"])) == [250, 250]
+        assert codes(hand_in(client, ANNA, ["stranger@example.net"])) == [450]
+    folder = house.folder / "state/accounts"
+    wait_for("the counters' file", lambda: any(path.stat().st_size for path in folder.glob("accounts.db-counts-*")))
+    wait_for("the known recipients' file", lambda: (folder / "accounts.db-known-wal").exists() and
+             (folder / "accounts.db-known-wal").stat().st_size > 0)
+    getattr(house, end)()
+    house.start()
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["stranger@example.net"])) == [450]
+        assert codes(hand_in(client, ANNA, ["known@example.net"])) == [250, 250]
+        answers = hand_in(client, ANNA, ["known@example.net"])
+        assert codes(answers) == [450] and b"limit of 2 messages" in answers[0][1]
+
+
+def test_directory_alone_dies_and_counts_on(make):
+    house = make("messages 1/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+    folder = house.folder / "state/accounts"
+    wait_for("the counters' file", lambda: any(path.stat().st_size for path in folder.glob("accounts.db-counts-*")))
+    [pid] = house.pids("directory")
+    os.kill(pid, signal.SIGKILL)
+
+    def is_counted_still():
+        try:
+            with login(house) as client:
+                return codes(hand_in(client, ANNA, ["a@example.net"])) == [450] and b"4.7.1" in hand_in(client, ANNA, ["a@example.net"])[0][1]
+        except smtplib.SMTPException:
+            return False # it is not there yet
+    wait_for("a directory that knows", is_counted_still)
+
+
+def test_suspend(make):
+    house = make("recipients 2/1h each sender suspend")
+    with login(house) as client:
+        answers = hand_in(client, ANNA, ["a@example.net", "b@example.net", "c@example.net"])
+        assert codes(answers)[:3] == [250, 250, 550] and b"suspended" in answers[2][1]
+    shown = house.json("account", "show", ANNA)
+    assert shown["suspended"]
+    with pytest.raises(smtplib.SMTPAuthenticationError):
+        login(house)
+    house.run("account", "resume", ANNA)
+    assert "limits" in house.run("audit", check=False).stdout
+
+
+def test_null_senders_are_not_counted_and_no_way_around(make):
+    house = make("messages 1/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+        assert codes(hand_in(client, "", ["a@example.net"])) == [250, 250]
+        answers = hand_in(client, "", [f"r{i}@example.net" for i in range(100)])
+        assert codes(answers).count(450) == 1 and b"null sender" in answers[99][1]
+
+
+def test_relayed_mail_only_where_a_limit_says_so(make):
+    house = make()
+    with smtplib.SMTP("127.0.0.1", house.ports["relay"], timeout=30) as client:
+        client.ehlo()
+        assert codes(hand_in(client, "x@example.com", ["a@example.net", "b@example.net"])) == [250] * 3
+        house.run("directory", "set", "limit=recipients 3/1h relayed")
+        wait_for("the limit", lambda: 450 in codes(hand_in(client, "x@example.com", ["a@example.net", "b@example.net"])))
+    with login(house) as client: # the server's total: for who logs in, too
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [450]
+
+
+def test_dry_run_tells_and_stops_nothing(make):
+    house = make("messages 1/1h each sender dry-run")
+    with login(house) as client:
+        for _ in range(3):
+            assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+    assert wait_for("the log", lambda: house.events("limit-would-stop"))[0]["node"] == ANNA
+
+
+def test_a_default_that_is_none_is_refused_with_its_place(make):
+    house = make()
+    house.change({"accounts": {"limits": ["messages 10/1h"]}})
+    done = house.run("check", check=False)
+    assert done.returncode != 0 and "each sender" in done.stdout + done.stderr
