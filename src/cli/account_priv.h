@@ -75,5 +75,8 @@ MUST_CHECK bool node_customer(struct account_call *call, int64_t *ret);
 void node_add_settings(struct accounts *accounts, int64_t id, bool json, struct buf *text);
 void node_add_time(struct buf *text, int64_t wall_ms);
 
+/* cli/standing.c: adds what was counted of the sender, and the room it has: `, "counted": [...]` or lines of text. */
+void standing_add(struct account_call *call, bool json, struct buf *text);
+
 /* cli/credential.c: adds the sender's credentials to what `show` prints. */
 void credential_add_all(struct account_call *call, int64_t sender, struct buf *text);

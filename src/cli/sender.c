@@ -128,6 +128,7 @@ static int run_show(struct account_call *call)
     fputs(call->options.json ? "{\"account\": " : "", stdout);
     int result = account_print(call);
     add_chain(&showing, chain, n);
+    standing_add(call, call->options.json, &showing.text);
     add_waiting(&showing);
     buf_add_str(&showing.text, call->options.json ? "}\n" : "");
     fwrite(showing.text.p, 1, showing.text.n, stdout);

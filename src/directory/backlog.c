@@ -38,7 +38,6 @@ void directory_service_on_level(struct directory_service *service, directory_on_
 
 static void pass_on(struct directory_service *service, const struct backlog_level *level)
 {
-    limiting_on_failures(service->limiting, level->account, level->failures);
     if (service->on_level)
         service->on_level(service->on_level_arg, level->account, level->messages, level->octets, level->failures);
 }

@@ -52,32 +52,70 @@ static bool begin(struct counters *counters, unsigned which, int64_t octets)
     return false;
 }
 
-enum status counters_open(struct counters *counters, struct log *log, struct limits_tree *tree, const char *database,
-                          int64_t now_ms, int64_t wall_ms)
+struct found {
+    unsigned last;  /* the file to go on with */
+    size_t good;    /* octets of it */
+    bool any, both;
+};
+
+/* The file whose first number is lower comes first. */
+static struct found replay(struct counters *counters, int64_t now_ms, int64_t wall_ms)
 {
-    *counters = (struct counters){ .log = log, .tree = tree, .fd = -1, .most = COUNTERS_FILE_LEAST,
-                                   .paths = { name(database, "-counts-a"), name(database, "-counts-b") } };
-    if (!counters->paths[0] || !counters->paths[1])
-        return STATUS_MEMORY;
     AUTO(buf_done) struct buf a = BUF_EMPTY(FILE_MOST);
     AUTO(buf_done) struct buf b = BUF_EMPTY(FILE_MOST);
     read_file(counters, 0, &a);
     read_file(counters, 1, &b);
     uint64_t first_a = limits_store_first(buf_span(&a)), first_b = limits_store_first(buf_span(&b));
-    if (!first_a && !first_b)
-        return STATUS_OK;
-    unsigned last = first_b > first_a; /* the file whose first number is lower comes first */
+    struct found found = { first_b > first_a, 0, first_a || first_b, first_a && first_b };
     struct span spans[] = { buf_span(&a), buf_span(&b) };
-    bool both = first_a && first_b;
-    if (both)
-        limits_store_replay(&counters->store, tree, spans[!last], now_ms, wall_ms);
-    size_t good = limits_store_replay(&counters->store, tree, spans[last], now_ms, wall_ms);
-    begin(counters, last, (int64_t)good);
-    if (both) { /* it may have been killed before the last one held all */
+    if (found.both)
+        limits_store_replay(&counters->store, counters->tree, spans[!found.last], now_ms, wall_ms);
+    if (found.any)
+        found.good = limits_store_replay(&counters->store, counters->tree, spans[found.last], now_ms, wall_ms);
+    return found;
+}
+
+static bool prepare(struct counters *counters, struct log *log, struct limits_tree *tree, const char *database)
+{
+    *counters = (struct counters){ .log = log, .tree = tree, .fd = -1, .most = COUNTERS_FILE_LEAST,
+                                   .paths = { name(database, "-counts-a"), name(database, "-counts-b") } };
+    return counters->paths[0] && counters->paths[1];
+}
+
+static void forget_paths(struct counters *counters)
+{
+    free(counters->paths[0]);
+    free(counters->paths[1]);
+    counters->paths[0] = counters->paths[1] = NULL;
+}
+
+enum status counters_read(struct limits_tree *tree, const char *database, int64_t now_ms, int64_t wall_ms)
+{
+    struct log nowhere;
+    struct counters counters;
+    log_init(&nowhere, -1, "", LOG_ERROR);
+    bool good = prepare(&counters, &nowhere, tree, database);
+    if (good)
+        replay(&counters, now_ms, wall_ms);
+    forget_paths(&counters);
+    log_done(&nowhere);
+    return good && !counters.is_broken ? STATUS_OK : STATUS_IO;
+}
+
+enum status counters_open(struct counters *counters, struct log *log, struct limits_tree *tree, const char *database,
+                          int64_t now_ms, int64_t wall_ms)
+{
+    if (!prepare(counters, log, tree, database))
+        return STATUS_MEMORY;
+    struct found found = replay(counters, now_ms, wall_ms);
+    if (!found.any)
+        return STATUS_OK;
+    begin(counters, found.last, (int64_t)found.good);
+    if (found.both) { /* it may have been killed before the last one held all */
         limits_store_rewrite(tree);
         counters->is_rewriting = true;
     }
-    counters->most = MAX((int64_t)COUNTERS_FILE_LEAST, 2 * (int64_t)good);
+    counters->most = MAX((int64_t)COUNTERS_FILE_LEAST, 2 * (int64_t)found.good);
     return STATUS_OK;
 }
 
@@ -135,7 +173,5 @@ void counters_close(struct counters *counters, int64_t now_ms, int64_t wall_ms)
     if (counters->fd >= 0)
         close(counters->fd);
     counters->fd = -1;
-    free(counters->paths[0]);
-    free(counters->paths[1]);
-    counters->paths[0] = counters->paths[1] = NULL;
+    forget_paths(counters);
 }

@@ -19,6 +19,9 @@ struct counters {
     bool is_broken;         /* told */
 };
 
+/* Only reads, for who looks beside a running directory. IO: some of it could not be read. */
+enum status counters_read(struct limits_tree *tree, const char *database, int64_t now_ms, int64_t wall_ms);
+
 /* Reads what is there into the tree. `now_ms` is of limits/clock.h. MEMORY; what cannot be read is told and left out. */
 MUST_CHECK enum status counters_open(struct counters *counters, struct log *log, struct limits_tree *tree, const char *database,
                                      int64_t now_ms, int64_t wall_ms);

@@ -2,6 +2,7 @@
 #include "base/time.h"
 #include "directory/counters.h"
 #include "directory/known.h"
+#include "directory/levels.h"
 #include "directory/service_priv.h"
 #include "directory/tree.h"
 #include "directory/verifiers.h"
@@ -12,6 +13,8 @@
 
 #define TICK_MS TIME_SECOND_MS
 #define SWEEP 2000             /* nodes looked at each second */
+#define SLICE 500              /* accounts whose level is looked up in one go, 20 ms at most */
+#define SLICE_MS 50
 #define STEPS_MOST 8
 #define NULL_SENDERS 100       /* messages of the null sender that who logs in may send in a day: receipts, not a way around */
 
@@ -22,7 +25,8 @@ struct limiting {
     struct holders holders;
     struct known known;
     struct counters counters;
-    struct loop_timer tick;
+    struct levels levels;
+    struct loop_timer tick, slice; /* slice: levels are being summed up anew */
     struct accounts *looked;   /* of which generation is */
     int64_t generation;
     struct tell_count told;
@@ -75,6 +79,8 @@ static void look(struct limiting *limiting)
     if (accounts == limiting->looked && generation == limiting->generation)
         return;
     holders_forget(&limiting->holders);
+    levels_forget_sums(&limiting->levels);
+    loop_timer_set(&limiting->slice, 0);
     if (holders_masks(&limiting->holders, accounts, &count.accounts, &count.relayed) != STATUS_OK)
         return;
     limiting->looked = accounts;
@@ -84,6 +90,16 @@ static void look(struct limiting *limiting)
     limiting->told = count;
     for (LIST_EACH(link, &service->peers))
         limiting_tell(limiting, CONTAINER(link, struct directory_peer, link));
+}
+
+static void on_slice(struct loop_timer *timer)
+{
+    struct limiting *limiting = CONTAINER(timer, struct limiting, slice);
+    enum status status;
+    struct accounts *accounts = service_accounts(limiting->service, &status);
+    bool more = (!accounts && status != STATUS_NOT_FOUND) || levels_go_on(&limiting->levels, &limiting->holders, accounts, SLICE);
+    if (more)
+        loop_timer_set(timer, SLICE_MS);
 }
 
 static void on_tick(struct loop_timer *timer)
@@ -146,6 +162,28 @@ static struct limits_request request_of(struct limiting *limiting, const struct 
 {
     return (struct limits_request){ holder->chain, holder->chain_count, step->what, step->flags, step->n, now_of(limiting),
                                     time_wall_ms() };
+}
+
+/* What waits now is no counter: the queue has told it, of each account some 100 ms ago. False: the tightest rule in `ret`. */
+static bool has_room_to_wait(struct limiting *limiting, const struct holder *holder, struct limits_verdict *ret)
+{
+    for (size_t i = 0; i < holder->chain_count; i++) {
+        const struct limits_node *node = &holder->chain[i];
+        struct level_sum sum = levels_of(&limiting->levels, node->kind, node->name);
+        for (size_t j = 0; j < node->rule_count; j++) {
+            const struct limits_rule *rule = &node->rules[j];
+            bool octets = rule->what == LIMITS_QUEUED_BYTES;
+            if ((!octets && rule->what != LIMITS_QUEUED) || (octets ? sum.octets : sum.messages) < rule->amount)
+                continue;
+            *ret = (struct limits_verdict){ .outcome = LIMITS_VERDICT_LIMITED, .rule = rule, .node = node, .asked = 1,
+                                            .count = octets ? sum.octets : sum.messages };
+            if (rule->flags & LIMITS_RULE_DRY)
+                ret->dry_rule = rule, ret->dry_node = node;
+            else if (rule->action != LIMITS_NOTIFY)
+                return false;
+        }
+    }
+    return true;
 }
 
 static void tell_dry(struct limiting *limiting, const struct limits_verdict *verdict)
@@ -257,6 +295,14 @@ static void judge(struct limiting *limiting, const struct ask_count *ask, struct
     bool is_new = looks && !known_has(&limiting->known, ask->account, ask->address);
     size_t n = steps_of(ask, holder, is_new, steps);
     tell->taken_ms = (uint64_t)now_of(limiting);
+    bool waits = ask->which & COUNT_MESSAGE && holder->whats & (1u << LIMITS_QUEUED | 1u << LIMITS_QUEUED_BYTES);
+    if (waits && !has_room_to_wait(limiting, holder, &verdict)) {
+        refuse(limiting, ask, &verdict, tell, text);
+        return;
+    }
+    if (verdict.dry_rule)
+        tell_dry(limiting, &verdict);
+    verdict = (struct limits_verdict){ 0 };
     if (!take_all(limiting, holder, steps, n, &verdict))
         refuse(limiting, ask, &verdict, tell, text);
     else if (looks)
@@ -304,7 +350,7 @@ enum status limiting_undo(struct directory_peer *peer, struct span body)
     return STATUS_OK;
 }
 
-void limiting_on_failures(struct limiting *limiting, struct span account, uint32_t failures)
+static void on_failures(struct limiting *limiting, struct span account, uint32_t failures)
 {
     enum status status;
     struct limits_verdict verdict;
@@ -319,6 +365,17 @@ void limiting_on_failures(struct limiting *limiting, struct span account, uint32
     limits_tree_take(limiting->tree, &request, &verdict);
 }
 
+void limiting_on_level(void *arg, struct span account, uint64_t messages, uint64_t octets, uint32_t failures)
+{
+    struct limiting *limiting = arg;
+    enum status status;
+    struct accounts *accounts = service_accounts(limiting->service, &status);
+    if (levels_set(&limiting->levels, &limiting->holders, accounts, account, messages, octets) != STATUS_OK)
+        log_warning(limiting->service->log, "level-lost", LOG_SPAN("account", account), LOG_INT("messages", messages));
+    if (failures)
+        on_failures(limiting, account, failures);
+}
+
 /* -- coming and going -- */
 
 struct limiting *limiting_new(struct directory_service *service, size_t memory)
@@ -331,7 +388,9 @@ struct limiting *limiting_new(struct directory_service *service, size_t memory)
     limiting->generation = -1;
     limiting->counters.fd = -1;
     holders_init(&limiting->holders);
+    levels_init(&limiting->levels);
     loop_timer_init(service->loop, &limiting->tick, on_tick);
+    loop_timer_init(service->loop, &limiting->slice, on_slice);
     limiting->tree = limits_tree_new(&(struct limits_tree_setup){ memory, on_warning, limiting });
     const char *path = buf_cstr(&service->path);
     if (!limiting->tree || known_init(&limiting->known, service->log, path) != STATUS_OK ||
@@ -348,6 +407,8 @@ void limiting_free(struct limiting *limiting)
     if (!limiting)
         return;
     loop_timer_stop(&limiting->tick);
+    loop_timer_stop(&limiting->slice);
+    levels_done(&limiting->levels);
     counters_close(&limiting->counters, now_of(limiting), time_wall_ms());
     known_done(&limiting->known, time_wall_ms());
     holders_forget(&limiting->holders);

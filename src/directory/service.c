@@ -37,6 +37,7 @@ struct directory_service *directory_service_new(struct loop *loop, struct log *l
         directory_service_free(service);
         return NULL;
     }
+    directory_service_on_level(service, limiting_on_level, service->limiting);
     return service;
 }
 

@@ -218,6 +218,44 @@ def test_directory_alone_dies_and_counts_on(make):
     wait_for("a directory that knows", is_counted_still)
 
 
+def test_what_waits_is_limited_at_each_node(make):
+    house = make("queued 3 each sender", "queued 4 each domain", queue={"first-retry": "1h", "longest-retry": "1h", "site-pause": "1h", "longest-site-pause": "1h"})
+    house.route_all_to(1) # nobody is there
+    house.run("reload")
+
+    def is_refused(who, text):
+        with login(house, who) as client:
+            [answer, *_] = hand_in(client, who, ["a@example.net"])
+        return answer[0] == 450 and text in answer[1]
+    wait_for("the sender's limit", lambda: is_refused(ANNA, b"limit of 3 queued messages for anna@example.org reached"))
+    wait_for("the domain's limit", lambda: is_refused(BOB, b"limit of 4 queued messages for domain example.org reached"))
+    shown = house.json("sender", "show", BOB)["waiting"]["messages"] + house.json("sender", "show", ANNA)["waiting"]["messages"]
+    assert 4 <= shown < 40 # what comes within a tenth of a second passes
+    house.run("domain", "set", "example.org", "limit=queued 100000")
+    house.run("account", "set", ANNA, "limit=queued unlimited")
+
+    def is_taken():
+        with login(house) as client:
+            return codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+    wait_for("the new limit", is_taken)
+
+
+def test_sender_show_tells_how_it_stands(make):
+    house = make("messages 2/1h each sender", "recipients 10/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, [f"r{i}@example.net" for i in range(3)])) == [250] * 4
+        assert codes(hand_in(client, ANNA, ["r0@example.net"])) == [250, 250]
+
+    def counted():
+        return {row["limit"]: row for row in house.json("sender", "show", ANNA)["counted"]}
+    wait_for("the counters", lambda: counted()["recipients 10/1h"]["count"] == 4)
+    assert counted()["recipients 10/1h"]["room"] == 6 and counted()["recipients 10/1h"]["clear"] is None
+    assert counted()["messages 2/1h"]["room"] == 0 and counted()["messages 2/1h"]["clear"] > "20"
+    text = house.run("sender", "show", ANNA).stdout
+    assert "counted:  4 of recipients 10/1h, sender anna@example.org; room for 6" in text
+    assert re.search(r"counted:  2 of messages 2/1h, sender anna@example.org; room again at 20\d\d-", text)
+
+
 def test_suspend(make):
     house = make("recipients 2/1h each sender suspend")
     with login(house) as client:
