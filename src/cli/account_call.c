@@ -30,6 +30,8 @@ static const char tail_node[] = "\nWhat can be set for `set` is told by `goniec 
 static const char tail_audit[] = "\n  --last N           so many lines (100)\n"
                                  "  --since WHEN       none older: 2027-01-31, or a time back from now: 7d\n";
 
+static const char tail_limits[] = "  --since WHEN       of simulate: from when on, 2027-01-31 or a time back from now (30d)\n";
+
 static const struct account_group groups[] = {
     { "account", TREE_SENDER, account_verbs, tail_password, NULL },
     { "account credential", TREE_SENDER, credential_verbs, tail_credential, NULL },
@@ -37,6 +39,7 @@ static const struct account_group groups[] = {
     { "domain", TREE_DOMAIN, domain_verbs, tail_node, NULL },
     { "sender", TREE_SENDER, sender_verbs, NULL, NULL },
     { "directory", TREE_SERVER, directory_verbs, NULL, NULL },
+    { "limits", TREE_SENDER, limits_verbs, tail_limits, NULL },
     { "audit", TREE_SERVER, audit_verbs, tail_audit, "show" },
 };
 

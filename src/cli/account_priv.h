@@ -55,7 +55,7 @@ struct account_group {
 };
 
 extern const struct account_verb account_verbs[], credential_verbs[], customer_verbs[], domain_verbs[], directory_verbs[],
-    audit_verbs[], sender_verbs[];
+    audit_verbs[], sender_verbs[], limits_verbs[];
 
 /* node.c: what customers, domains, senders and the server have in common. Each returns the exit status. */
 
@@ -75,6 +75,10 @@ MUST_CHECK bool node_customer(struct account_call *call, int64_t *ret);
 void node_add_settings(struct accounts *accounts, int64_t id, bool json, struct buf *text);
 void node_add_time(struct buf *text, int64_t wall_ms);
 
+/* The settings of the directory: the defaults of limits, the database's path (or --database) and the event log's. False: they
+ * have mistakes, which others tell, or there is no memory. */
+struct holders;
+MUST_CHECK bool standing_settings(const struct account_call *call, struct holders *holders, struct buf *path, struct buf *log);
 /* cli/standing.c: adds what was counted of the sender, and the room it has: `, "counted": [...]` or lines of text. */
 void standing_add(struct account_call *call, bool json, struct buf *text);
 

@@ -40,6 +40,8 @@ const struct command commands[] = {
       NULL, account_main, false },
     { "directory", "VERB ...", "all customers, domains and accounts together",
       NULL, account_main, false },
+    { "limits", "VERB ...", "what is counted of a sender; what other limits would have stopped",
+      NULL, account_main, false },
     { "audit", "[NAME] [--last N] [--since WHEN] [--json]", "who changed which account, domain or customer",
       NULL, account_main, false },
     { "status", "[--json] [--config FILE]", "what waits, where to, and how it goes",

@@ -54,8 +54,7 @@ static void add_all(struct limits_tree *tree, const struct holder *holder, int64
         }
 }
 
-/* The settings' defaults, and where the counters lie. False: they have mistakes, which others tell. */
-static bool read_settings(const struct account_call *call, struct holders *holders, struct buf *path)
+bool standing_settings(const struct account_call *call, struct holders *holders, struct buf *path, struct buf *log)
 {
     const char *file = common_config_path(call->options.config);
     AUTO(conf_faults_done) struct conf_faults faults;
@@ -70,20 +69,22 @@ static bool read_settings(const struct account_call *call, struct holders *holde
         buf_add_str(path, call->options.database);
     else
         directory_database_path(root, path);
+    buf_add(log, root->common.log.file);
     conf_free(conf);
-    return !path->failed;
+    return !path->failed && !log->failed;
 }
 
 void standing_add(struct account_call *call, bool json, struct buf *text)
 {
     AUTO(buf_done) struct buf path = BUF_EMPTY(8192);
+    AUTO(buf_done) struct buf log = BUF_EMPTY(8192);
     struct holders holders;
     enum status status;
     int64_t wall_ms = time_wall_ms();
     holders_init(&holders);
     struct limits_tree *tree = limits_tree_new(&(struct limits_tree_setup){ 0 });
     const struct holder *holder = NULL;
-    if (tree && read_settings(call, &holders, &path) && counters_read(tree, buf_cstr(&path), wall_ms, wall_ms) == STATUS_OK)
+    if (tree && standing_settings(call, &holders, &path, &log) && counters_read(tree, buf_cstr(&path), wall_ms, wall_ms) == STATUS_OK)
         holder = holders_find(&holders, call->accounts, call->name, 0, &status);
     buf_add_str(text, json ? holder ? ", \"counted\": [" : ", \"counted\": null" : holder ? "" : "counted:  cannot be read\n");
     if (holder)

@@ -389,3 +389,16 @@ enum status accounts_list(struct accounts *accounts, struct span login, accounts
         return status;
     return login.n && !found ? STATUS_NOT_FOUND : STATUS_OK;
 }
+
+enum status accounts_copy(struct accounts *accounts, const char *path)
+{
+    sqlite3_stmt *statement = NULL;
+    accounts_turn_end(accounts);
+    int code = sqlite3_prepare_v2(accounts->db, "VACUUM INTO ?1", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? STATUS_OK : accounts_fail(accounts, code, "copying the accounts");
+}

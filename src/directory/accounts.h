@@ -43,6 +43,8 @@ MUST_CHECK enum status accounts_open(const char *path, struct accounts **ret);
  * older tables up to date. EXISTS: it was made by a newer goniec. */
 MUST_CHECK enum status accounts_open_to_change(const char *path, int owner, int group, struct accounts **ret);
 void accounts_close(struct accounts *accounts);
+/* A copy of all as it is now, in a new file. */
+MUST_CHECK enum status accounts_copy(struct accounts *accounts, const char *path);
 const char *accounts_why(const struct accounts *accounts); /* the last failure, for the log */
 /* Who makes the changes from now on, for the audit log. */
 void accounts_set_who(struct accounts *accounts, struct span who);

@@ -75,7 +75,7 @@ static void on_credential(void *arg, const struct credential *credential)
     struct span left = credential->limits, line;
     if ((uint64_t)credential->id != draft->credential || !left.n)
         return;
-    while (span_cut(&left, '\n', &line) || (line = left, left = SPAN_NONE, line.n))
+    while (span_cut(&left, '\n', &line))
         say(draft, draft->n, span_trim(line));
     buf_add(&draft->credential_name, credential->name);
 }
@@ -250,7 +250,7 @@ enum status holders_masks(const struct holders *holders, struct accounts *accoun
     enum status status;
     while ((status = accounts_step(accounts, statement)) == STATUS_OK) {
         struct span left = accounts_column(statement, 0), line;
-        while (span_cut(&left, '\n', &line) || (line = left, left = SPAN_NONE, line.n))
+        while (span_cut(&left, '\n', &line))
             if (limits_rule_parse(span_trim(line), &rule, &why) == STATUS_OK)
                 add_mask(&rule, ret_accounts, ret_relayed);
     }

@@ -16,6 +16,7 @@
 #define SLICE 500              /* accounts whose level is looked up in one go, 20 ms at most */
 #define SLICE_MS 50
 #define STEPS_MOST 8
+#define ORDERS_MOST 1000       /* lines of the audit log that are looked at for a change */
 #define NULL_SENDERS 100       /* messages of the null sender that who logs in may send in a day: receipts, not a way around */
 
 struct limiting {
@@ -29,6 +30,7 @@ struct limiting {
     struct loop_timer tick, slice; /* slice: levels are being summed up anew */
     struct accounts *looked;   /* of which generation is */
     int64_t generation;
+    int64_t forgot_ms;         /* orders to forget are done up to here, by the wall clock */
     struct tell_count told;
 };
 
@@ -65,6 +67,27 @@ void limiting_tell(struct limiting *limiting, struct directory_peer *peer)
     peer->answer(peer->arg, TELL_COUNT, buf_span(&body));
 }
 
+static void on_order(void *arg, const struct tree_audit *audit)
+{
+    static const enum limits_kind kinds[] = { [TREE_SERVER] = LIMITS_SERVER, [TREE_CUSTOMER] = LIMITS_CUSTOMER,
+                                              [TREE_DOMAIN] = LIMITS_DOMAIN, [TREE_SENDER] = LIMITS_SENDER };
+    struct limiting *limiting = arg;
+    enum tree_kind kind;
+    if (!span_eq(audit->action, SPAN(TREE_FORGET)) || !tree_kind_find(audit->kind, &kind))
+        return;
+    bool any = limits_tree_forget(limiting->tree, kinds[kind], audit->name);
+    log_info(limiting->service->log, "limits-forgotten", LOG_SPAN("kind", audit->kind), LOG_SPAN("node", audit->name),
+             LOG_SPAN("by", audit->who), LOG_BOOL("counted", any));
+}
+
+/* Orders stand in the audit log, where a person looks for them, too. */
+static void take_orders(struct limiting *limiting, struct accounts *accounts)
+{
+    int64_t now_ms = time_wall_ms();
+    if (accounts && tree_audit(accounts, SPAN_NONE, limiting->forgot_ms, ORDERS_MOST, on_order, limiting) == STATUS_OK)
+        limiting->forgot_ms = MAX(limiting->forgot_ms, now_ms - TICK_MS); /* who wrote it looked at his clock before */
+}
+
 static void look(struct limiting *limiting)
 {
     struct directory_service *service = limiting->service;
@@ -78,6 +101,7 @@ static void look(struct limiting *limiting)
         return;
     if (accounts == limiting->looked && generation == limiting->generation)
         return;
+    take_orders(limiting, accounts);
     holders_forget(&limiting->holders);
     levels_forget_sums(&limiting->levels);
     loop_timer_set(&limiting->slice, 0);
@@ -386,6 +410,7 @@ struct limiting *limiting_new(struct directory_service *service, size_t memory)
     limiting->service = service;
     limiting->clock = limits_clock_at(time_wall_ms(), loop_now_ms(service->loop));
     limiting->generation = -1;
+    limiting->forgot_ms = time_wall_ms();
     limiting->counters.fd = -1;
     holders_init(&limiting->holders);
     levels_init(&limiting->levels);

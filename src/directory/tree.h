@@ -99,6 +99,10 @@ MUST_CHECK enum status tree_resume(struct accounts *accounts, const struct tree_
 MUST_CHECK enum status tree_set(struct accounts *accounts, const struct tree_node *node, const struct tree_setting *setting,
                                 const struct span *values, size_t count, int64_t now_ms);
 
+/* A line of the audit log about the node, without any change: an order to a running directory. */
+MUST_CHECK enum status tree_note(struct accounts *accounts, const struct tree_node *node, const char *action, int64_t now_ms);
+#define TREE_FORGET "forget-limits" /* what the limits have counted of the node */
+
 /* -- the audit log: latest first -- */
 
 struct tree_audit {

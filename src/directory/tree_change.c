@@ -203,3 +203,12 @@ enum status tree_set(struct accounts *accounts, const struct tree_node *node, co
         status = accounts_note(accounts, "set", node->kind, node->name, buf_span(&detail), now_ms);
     return accounts_change_end(accounts, own, status);
 }
+
+enum status tree_note(struct accounts *accounts, const struct tree_node *node, const char *action, int64_t now_ms)
+{
+    bool own;
+    enum status status = accounts_change_begin(accounts, &own);
+    if (status == STATUS_OK)
+        status = accounts_note(accounts, action, node->kind, node->name, SPAN_NONE, now_ms);
+    return accounts_change_end(accounts, own, status);
+}

@@ -256,6 +256,47 @@ def test_sender_show_tells_how_it_stands(make):
     assert re.search(r"counted:  2 of messages 2/1h, sender anna@example.org; room again at 20\d\d-", text)
 
 
+def test_forget_lets_it_begin_anew(make):
+    house = make("messages 1/1h each sender")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [450]
+        house.run("limits", "forget", ANNA)
+        wait_for("a count of 0", lambda: codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250])
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [450]
+    assert house.events("limits-forgotten", node=ANNA) and "forget-limits" in house.run("audit").stdout
+
+
+def test_simulate_tells_whom_other_limits_would_have_stopped(make, tmp_path):
+    house = make()
+    with login(house) as client, login(house, BOB) as other:
+        for i in range(5):
+            assert codes(hand_in(client, ANNA, [f"a{i}@example.net", f"b{i}@example.net"])) == [250] * 3
+        assert codes(hand_in(other, BOB, ["a@example.net"])) == [250] * 2
+        assert codes(hand_in(client, "", ["a@example.net"])) == [250] * 2
+    wait_for("the log", lambda: len(house.events("accepted")) == 7)
+    rules = tmp_path / "rules"
+
+    def simulate(text, *more):
+        rules.write_text(text)
+        return {(row["name"], row["limit"]): row for row in house.json("limits", "simulate", rules, *more)}
+    found = simulate("# new\nmessages 3/1d each sender\n")
+    assert found.keys() == {(ANNA, "messages 3/1d")} and found[ANNA, "messages 3/1d"]["messages"] == 2
+    found = simulate(f"sender {ANNA}: recipients 7/1h\ndomain example.org: recipients 100/1h\ndomain example.org: messages 5/1h\n"
+                     "new-recipients 1000/1d each sender")
+    assert found[ANNA, "recipients 7/1h"]["recipients"] == 3 and found["example.org", "messages 5/1h"]["messages"] == 1
+    assert simulate("new-recipients 4/1d each sender dry-run")[ANNA, "new-recipients 4/1d dry-run"]["recipients"] > 0
+    assert simulate("messages 1/1d each sender", "--since", "2090-01-01") == {}
+    text = house.run("limits", "simulate", rules).stdout
+    assert re.search(r"sender anna@example.org: messages 1/1d would have stopped 4 messages, from 20", text), text
+    for wrong, why in (("messages 1/1d", "each sender"), ("sender nobody@example.org: messages 1/1d", "no such node"),
+                       (f"sender {ANNA}: messages many", "rules:1:")):
+        rules.write_text(wrong)
+        done = house.run("limits", "simulate", rules, check=False)
+        assert done.returncode != 0 and why in done.stderr and ":1:" in done.stderr
+    assert house.json("limits", "show", ANNA)["counted"] == []
+
+
 def test_suspend(make):
     house = make("recipients 2/1h each sender suspend")
     with login(house) as client:
