@@ -1,4 +1,5 @@
 #include "directory/limiting.h"
+#include "base/hash.h"
 #include "base/time.h"
 #include "directory/counters.h"
 #include "directory/known.h"
@@ -16,6 +17,7 @@
 #define SLICE 500              /* accounts whose level is looked up in one go, 20 ms at most */
 #define SLICE_MS 50
 #define STEPS_MOST 8
+#define SUSPENDED_MS 5000      /* so long a suspension is not written again: there may be a thousand recipients behind it */
 #define ORDERS_MOST 1000       /* lines of the audit log that are looked at for a change */
 #define NULL_SENDERS 100       /* messages of the null sender that who logs in may send in a day: receipts, not a way around */
 
@@ -32,6 +34,8 @@ struct limiting {
     int64_t generation;
     int64_t forgot_ms;         /* orders to forget are done up to here, by the wall clock */
     struct tell_count told;
+    uint64_t suspended;        /* who was last: a hash */
+    int64_t suspended_ms;      /* and when */
 };
 
 static int64_t now_of(const struct limiting *limiting)
@@ -256,6 +260,12 @@ static void suspend(struct limiting *limiting, struct span account, struct span 
     struct directory_service *service = limiting->service;
     struct accounts *accounts = NULL;
     struct tree_node node = { 0 };
+    int64_t now_ms = loop_now_ms(service->loop);
+    uint64_t hash = hash_bytes(account);
+    if (limiting->suspended == hash && now_ms - limiting->suspended_ms < SUSPENDED_MS)
+        return;
+    limiting->suspended = hash;
+    limiting->suspended_ms = now_ms;
     enum status status = accounts_open_to_change(buf_cstr(&service->path), -1, -1, &accounts);
     if (status == STATUS_OK)
         status = tree_find(accounts, TREE_SENDER, account, &node);
@@ -411,6 +421,7 @@ struct limiting *limiting_new(struct directory_service *service, size_t memory)
     limiting->clock = limits_clock_at(time_wall_ms(), loop_now_ms(service->loop));
     limiting->generation = -1;
     limiting->forgot_ms = time_wall_ms();
+    limiting->suspended_ms = INT64_MIN / 2;
     limiting->counters.fd = -1;
     holders_init(&limiting->holders);
     levels_init(&limiting->levels);

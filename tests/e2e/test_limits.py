@@ -300,8 +300,9 @@ def test_simulate_tells_whom_other_limits_would_have_stopped(make, tmp_path):
 def test_suspend(make):
     house = make("recipients 2/1h each sender suspend")
     with login(house) as client:
-        answers = hand_in(client, ANNA, ["a@example.net", "b@example.net", "c@example.net"])
-        assert codes(answers)[:3] == [250, 250, 550] and b"suspended" in answers[2][1]
+        answers = hand_in(client, ANNA, [f"r{i}@example.net" for i in range(50)])
+        assert codes(answers)[:50] == [250] * 2 + [550] * 48 and b"suspended" in answers[2][1]
+    assert len(house.events("sender-suspended")) == 1 # however many stood behind it
     shown = house.json("account", "show", ANNA)
     assert shown["suspended"]
     with pytest.raises(smtplib.SMTPAuthenticationError):
