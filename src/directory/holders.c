@@ -119,7 +119,7 @@ static enum status read_up(struct draft *draft, struct accounts *accounts, int64
 
 static enum status read_all(struct draft *draft, struct accounts *accounts, struct span account)
 {
-    struct tree_node found;
+    struct tree_node found = { .id = 0 };
     enum status status = STATUS_NOT_FOUND;
     if (accounts && account.n)
         status = tree_find(accounts, TREE_SENDER, account, &found);

@@ -399,6 +399,20 @@ static void on_failures(struct limiting *limiting, struct span account, uint32_t
     limits_tree_take(limiting->tree, &request, &verdict);
 }
 
+bool limiting_login(struct limiting *limiting, struct span account, uint64_t credential, struct buf *why)
+{
+    enum status status;
+    struct limits_verdict verdict = { 0 };
+    struct accounts *accounts = service_accounts(limiting->service, &status);
+    const struct holder *holder = accounts ? holders_find(&limiting->holders, accounts, account, credential, &status) : NULL;
+    struct step step = { LIMITS_LOGINS, 0, 1, false };
+    if (!holder || !(holder->whats >> LIMITS_LOGINS & 1) || take_all(limiting, holder, &step, 1, &verdict))
+        return true; /* what cannot be read now was read a moment ago, for the password */
+    struct tell_counted tell = { 0 };
+    refuse(limiting, &(struct ask_count){ .account = account }, &verdict, &tell, why);
+    return false;
+}
+
 void limiting_on_level(void *arg, struct span account, uint64_t messages, uint64_t octets, uint32_t failures)
 {
     struct limiting *limiting = arg;

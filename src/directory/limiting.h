@@ -16,5 +16,7 @@ void limiting_tell(struct limiting *limiting, struct directory_peer *peer);
 /* SYNTAX: the peer broke the format. */
 MUST_CHECK enum status limiting_count(struct directory_peer *peer, struct span body);
 MUST_CHECK enum status limiting_undo(struct directory_peer *peer, struct span body);
+/* One more login that has succeeded. False: it may not come in now; `why` says so. */
+MUST_CHECK bool limiting_login(struct limiting *limiting, struct span account, uint64_t credential, struct buf *why);
 /* What the queue says of an account; a directory_on_level (directory/backlog.h). */
 void limiting_on_level(void *limiting, struct span account, uint64_t messages, uint64_t octets, uint32_t failures);

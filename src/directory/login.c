@@ -76,6 +76,15 @@ static void turn_away(struct exchange *exchange, struct span why)
     login_exchange_free(exchange);
 }
 
+/* There were too many logins: a mail program that heard 535 would ask its user for another password. */
+static void put_off_by_limit(struct exchange *exchange, struct span why)
+{
+    log_info(exchange->peer->service->log, "login-limited", LOG_SPAN("account", buf_span(&exchange->login)),
+             LOG_SPAN("client", buf_span(&exchange->client)), LOG_SPAN("why", why));
+    tell_no(exchange->peer, exchange->token, AUTH_BUSY, why);
+    login_exchange_free(exchange);
+}
+
 static void welcome(struct exchange *exchange, const struct account *account, int64_t credential, bool is_remembered)
 {
     struct directory_service *service = exchange->peer->service;
@@ -106,6 +115,8 @@ void login_admit(struct exchange *exchange, int64_t credential, bool is_remember
         login_finish(exchange, AUTH_BUSY, "the accounts cannot be read", true);
     else if (!service_credential_opens(&account, login, buf_span(&exchange->client), &why))
         turn_away(exchange, buf_span(&why));
+    else if (!limiting_login(exchange->peer->service->limiting, login, (uint64_t)credential, &why))
+        put_off_by_limit(exchange, buf_span(&why));
     else
         welcome(exchange, &account, credential, is_remembered);
 }

@@ -28,10 +28,14 @@ def make(tmp_path, sink):
         house.stop()
 
 
-def login(house, who=ANNA):
+def house_client(house):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    client = smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], context=context, timeout=30)
+    return smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], context=context, timeout=30)
+
+
+def login(house, who=ANNA):
+    client = house_client(house)
     client.login(who, "secret")
     return client
 
@@ -295,6 +299,19 @@ def test_simulate_tells_whom_other_limits_would_have_stopped(make, tmp_path):
         done = house.run("limits", "simulate", rules, check=False)
         assert done.returncode != 0 and why in done.stderr and ":1:" in done.stderr
     assert house.json("limits", "show", ANNA)["counted"] == []
+
+
+def test_logins_that_succeed(make):
+    house = make("logins 2/1h each sender")
+    for _ in range(2):
+        with pytest.raises(smtplib.SMTPAuthenticationError) as refused, house_client(house) as client:
+            client.login(ANNA, "wrong") # is no login
+        assert refused.value.smtp_code == 535
+        login(house).close()
+    with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+        login(house)
+    assert refused.value.smtp_code == 454 and b"limit of 2 logins per hour for anna@example.org" in refused.value.smtp_error
+    login(house, BOB).close()
 
 
 def test_suspend(make):
