@@ -184,31 +184,33 @@ static void print_all(const struct simulate *simulate, const struct history *his
 
 static int play(struct account_call *call, struct holders *holders, struct accounts *accounts, const char *log)
 {
-    struct simulate *simulate = calloc(1, sizeof *simulate);
     struct history history = { 0 };
     int64_t since_ms;
     const char *since = call->options.since ? call->options.since : SINCE;
-    int result = 0;
     if (!common_when(since, -1, &since_ms))
-        result = common_complain("--since %s: write 2027-01-31, 2027-01-31T12:00:00Z or a time such as 7d", since);
-    else if (strcmp(log, "-") == 0)
-        result = common_complain("the event log goes to the standard error (setting log.file), where it cannot be read again");
-    else if (!simulate || !simulate_init(simulate, holders, accounts, since_ms))
-        result = common_complain("no memory");
-    else if (history_open(&history, log) != STATUS_OK)
-        result = common_complain("%s: %s", log, errno ? strerror(errno) : "there is no event log yet");
-    for (unsigned i = 0; result == 0 && i < history.count; i++) {
+        return common_complain("--since %s: write 2027-01-31, 2027-01-31T12:00:00Z or a time such as 7d", since);
+    if (strcmp(log, "-") == 0)
+        return common_complain("the event log goes to the standard error (setting log.file), where it cannot be read again");
+    struct simulate *simulate = calloc(1, sizeof *simulate);
+    bool good = simulate && simulate_init(simulate, holders, accounts, since_ms);
+    if (!good)
+        common_complain("no memory");
+    else if (history_open(&history, log) != STATUS_OK) {
+        common_complain("%s: %s", log, errno ? strerror(errno) : "there is no event log yet");
+        good = false;
+    }
+    for (unsigned i = 0; good && i < history.count; i++) {
         struct span text = history.files[i].text, line;
         while (span_cut(&text, '\n', &line))
             simulate_line(simulate, line);
     }
-    if (result == 0)
+    if (good)
         print_all(simulate, &history, call->options.json);
     history_close(&history);
     if (simulate && simulate->tree)
         simulate_done(simulate);
     free(simulate);
-    return result;
+    return good ? 0 : COMMON_FAILED;
 }
 
 /* The limits of the file are said in a copy of the tree, so that the real one is only read. */

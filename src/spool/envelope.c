@@ -90,14 +90,17 @@ enum status spool_envelope_encode(const struct spool_envelope *envelope, struct 
     return STATUS_OK;
 }
 
-/* What other servers are told in a command: with an end of line in it, it would be two. */
-static bool is_clean(const char *p, size_t n)
+/* What other servers are told in a command: with an end of line in it, it would be two. Nothing lies below `least`. */
+static bool is_clean(const char *p, size_t n, unsigned char least)
 {
     bool clean = true;
     for (size_t i = 0; i < n; i++)
-        clean &= (unsigned char)p[i] >= ' ' && p[i] != 0x7F;
+        clean &= (unsigned char)p[i] >= least && p[i] != 0x7F;
     return clean;
 }
+
+static bool is_address(const char *p, size_t n) { return is_clean(p, n, ' '); } /* a quoted local part may have blanks */
+static bool is_xtext(const char *p, size_t n) { return is_clean(p, n, ' ' + 1); } /* behind a blank another parameter would begin */
 
 /* The recipients lie one behind the other, from the end of the table to the end of the envelope. */
 static bool recipients_whole(const struct spool_envelope *envelope)
@@ -111,7 +114,7 @@ static bool recipients_whole(const struct spool_envelope *envelope)
             return false;
         uint16_t address = le16_get(bytes.p + at + 2), orcpt = le16_get(bytes.p + at + 4);
         if (address > SPOOL_TEXT_MAX || orcpt > SPOOL_TEXT_MAX || at + RECIPIENT_OCTETS + address + orcpt > bytes.n ||
-            !is_clean(bytes.p + at + RECIPIENT_OCTETS, (size_t)address + orcpt))
+            !is_address(bytes.p + at + RECIPIENT_OCTETS, address) || !is_xtext(bytes.p + at + RECIPIENT_OCTETS + address, orcpt))
             return false;
         at += RECIPIENT_OCTETS + (uint64_t)address + orcpt;
     }
@@ -140,7 +143,7 @@ enum status spool_envelope_decode(struct span bytes, struct spool_envelope *ret)
         at += n;
     }
     if (ret_kind > SPOOL_RET_HDRS || envelope.recipient_count > SPOOL_RECIPIENTS_MAX || envelope.table != align4(at) ||
-        !is_clean(envelope.sender.p, envelope.sender.n) || !is_clean(envelope.envid.p, envelope.envid.n) ||
+        !is_address(envelope.sender.p, envelope.sender.n) || !is_xtext(envelope.envid.p, envelope.envid.n) ||
         !recipients_whole(&envelope))
         return STATUS_DAMAGED;
     *ret = envelope;

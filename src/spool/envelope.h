@@ -52,7 +52,7 @@ struct spool_envelope {
 
 /* Appends the stored form. TOO_LONG: a text or the number of recipients is over its limit; FULL, MEMORY: the buffer. */
 MUST_CHECK enum status spool_envelope_encode(const struct spool_envelope *envelope, struct buf *ret);
-/* DAMAGED: not an envelope, or a control character where the sender, a recipient, ENVID or ORCPT stands: whoever writes the
+/* DAMAGED: not an envelope, or a control character where the sender, a recipient, ENVID or ORCPT stands, or a blank in ENVID or ORCPT: whoever writes the
  * log could put commands to other servers in there. Texts and `stored` borrow from `bytes`. */
 MUST_CHECK enum status spool_envelope_decode(struct span bytes, struct spool_envelope *ret);
 /* Recipient `i` (< recipient_count) of a decoded envelope; O(1). */

@@ -111,6 +111,20 @@ static void ends_of_lines_are_refused(void **state)
     }
 }
 
+/* Nor must its ENVID or ORCPT become a second parameter. */
+static void blanks_are_refused_where_parameters_stand(void **state)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        struct spool_recipient one = { SPAN("a@b"), SPAN("rfc822;a@b"), 0 };
+        struct spool_envelope envelope = sample(&one, 1), got;
+        struct span *const places[] = { &envelope.sender, &one.address, &envelope.envid, &one.orcpt };
+        AUTO(buf_done) struct buf buf = BUF_EMPTY(1u << 20);
+        *places[i] = SPAN("\"x SIZE=0\"@b");
+        assert_int_equal(spool_envelope_encode(&envelope, &buf), STATUS_OK);
+        assert_int_equal(spool_envelope_decode(buf_span(&buf), &got), i < 2 ? STATUS_OK : STATUS_DAMAGED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +133,7 @@ int main(void)
         cmocka_unit_test(too_long_is_refused),
         cmocka_unit_test(hostile_octets_stay_inside),
         cmocka_unit_test(ends_of_lines_are_refused),
+        cmocka_unit_test(blanks_are_refused_where_parameters_stand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
