@@ -287,7 +287,8 @@ int account_print(struct account_call *call)
 const struct account_verb account_verbs[] = {
     { "add", "LOGIN [--name TEXT] [--alias ADDRESS]... [--customer NAME | --domain NAME]", 1, 1, ACCOUNT_CHANGES | ACCOUNT_PASSWORD, run_add,
       "makes an account; a login that is a mail address owns it" },
-    { "passwd", "LOGIN", 1, 1, ACCOUNT_CHANGES | ACCOUNT_PASSWORD, run_passwd, "sets a new password" },
+    { "passwd", "LOGIN", 1, 1, ACCOUNT_CHANGES | ACCOUNT_PASSWORD | ACCOUNT_TAKES, run_passwd,
+      "sets a new password; what was opened with the old one sends nothing more" },
     { "list", "", 0, 0, 0, run_list, "all accounts" },
     { "show", "LOGIN", 1, 1, 0, account_print, "one account with its aliases" },
     { "set", "LOGIN SETTING=VALUE...", 2, 1000, ACCOUNT_CHANGES | ACCOUNT_TAKES, node_run_set, "says something on it" },

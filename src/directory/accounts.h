@@ -107,7 +107,8 @@ MUST_CHECK enum status accounts_add(struct accounts *accounts, struct span login
 /* The same below this node. */
 MUST_CHECK enum status accounts_add_below(struct accounts *accounts, int64_t parent, struct span login, struct span stored,
                                           struct span name, int64_t now_ms);
-/* Of the credential "password", which is made if there is none. NOT_FOUND */
+/* Of the credential "password", which is made if there is none; if there is, it gets another number, which ends the sessions
+ * that the old password opened. NOT_FOUND */
 MUST_CHECK enum status accounts_set_stored(struct accounts *accounts, struct span login, struct span stored,
                                            int64_t now_ms);
 MUST_CHECK enum status accounts_remove(struct accounts *accounts, struct span login, int64_t now_ms); /* NOT_FOUND */

@@ -200,7 +200,7 @@ bool service_credential_opens(const struct account *account, struct span login, 
         return false;
     }
     if (!account->has_credential) {
-        buf_add_str(why, "what this login was made with has been revoked; log in with another password");
+        buf_add_str(why, "what this login was made with has been changed or revoked; log in again");
         return false;
     }
     if (account->expires_ms && account->expires_ms <= time_wall_ms()) {

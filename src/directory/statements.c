@@ -78,7 +78,10 @@ const char *const accounts_texts[ST_COUNT] = {
                           " created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
     [ST_CREDENTIAL_SET] = "UPDATE credentials SET handle = ?3, stored = ?4, expires = ?5, networks = ?6,"
                           " senders = ?7, limits = ?8, changed = ?9 WHERE sender = ?1 AND name = ?2",
-    [ST_CREDENTIAL_STORED] = "UPDATE credentials SET stored = ?3, changed = ?4 WHERE sender = ?1 AND name = ?2",
+    /* With a number of its own, so that a session which the old password opened sends nothing more. */
+    [ST_CREDENTIAL_STORED] = "REPLACE INTO credentials (sender, name, handle, stored, expires, networks, senders, limits, created,"
+                             " changed) SELECT sender, name, handle, ?3, expires, networks, senders, limits, created, ?4"
+                             " FROM credentials WHERE sender = ?1 AND name = ?2",
     [ST_CREDENTIAL_REMOVE] = "DELETE FROM credentials WHERE sender = ?1 AND name = ?2",
 
     /* Of a slice: the last one, how many there were, and whether anybody is without a verifier. An app password is: who logs in

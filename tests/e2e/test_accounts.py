@@ -103,6 +103,18 @@ def test_open_session_of_a_suspended_account(house):
         assert code == 553 and b"anna@example.org is suspended (ticket 17)" in text
 
 
+def test_a_new_password_ends_what_the_old_one_opened(house):
+    """Who stole the old one may have a session open."""
+    with connect(house) as client:
+        client.login("anna@example.org", PASSWORD)
+        assert client.mail("anna@example.org")[0] == 250
+        client.rset()
+        house.run("account", "passwd", "anna@example.org", "--password-stdin", stdin="another password\n")
+        code, text = client.mail("anna@example.org")
+        assert code == 553 and b"changed or revoked" in text
+    assert log_in(house, "anna@example.org", "another password") == 235
+
+
 def test_panel_writes_the_database(house):
     database = sqlite3.connect(house.folder / "state" / "accounts" / "accounts.db")
     with database:

@@ -106,6 +106,25 @@ static int64_t id_of(const char *name)
     return finding.id;
 }
 
+/* What the old password opened is over; what else was said of the credential holds. */
+static void test_a_new_password_has_a_new_number(void **state)
+{
+    struct credential credential = { .sender = sender, .name = SPAN(CREDENTIAL_PASSWORD), .stored = SPAN("$y$own"), .expires_ms = 99,
+                                     .networks = SPAN("192.0.2.0/24"), .senders = SPAN("anna@example.org") };
+    struct account account;
+    assert_int_equal(credential_set(accounts, &credential, 0), STATUS_OK);
+    int64_t id = id_of(CREDENTIAL_PASSWORD);
+    assert_int_equal(accounts_set_stored(accounts, SPAN("anna@example.org"), SPAN("$y$new"), 7), STATUS_OK);
+    assert_tried("word", "$y$new");
+    assert_int_equal(accounts_find(accounts, SPAN("anna@example.org"), id, &account), STATUS_OK);
+    assert_false(account.has_credential);
+    assert_int_equal(accounts_find(accounts, SPAN("anna@example.org"), id_of(CREDENTIAL_PASSWORD), &account), STATUS_OK);
+    assert_true(account.has_credential);
+    assert_int_equal(account.expires_ms, 99);
+    assert_span(account.networks, "192.0.2.0/24");
+    assert_span(account.senders, "anna@example.org");
+}
+
 /* A session remembers a number: nobody else may get that. */
 static void test_a_number_is_given_once(void **state)
 {
@@ -195,7 +214,8 @@ static void test_generated(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { CASE(test_which_are_tried), CASE(test_without_handles), CASE(test_a_number_is_given_once),
+    const struct CMUnitTest tests[] = { CASE(test_which_are_tried), CASE(test_without_handles), CASE(test_a_new_password_has_a_new_number),
+        CASE(test_a_number_is_given_once),
                                         cmocka_unit_test(test_networks), cmocka_unit_test(test_allowed_senders),
                                         cmocka_unit_test(test_what_may_be_kept), cmocka_unit_test(test_generated) };
     return cmocka_run_group_tests(tests, NULL, NULL);

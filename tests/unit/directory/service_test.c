@@ -469,7 +469,7 @@ static void test_sessions_of_an_app_password(void **state)
                                      "info@example.org; log in with another, or ask the administrator");
     add_app(house, "shop", 0, "", "bob@example.org"); /* never more than the sender itself; and it has another number now */
     assert_int_equal(ask_send(house, "anna@example.org", false, "info@example.org", NULL), VERDICT_NO);
-    assert_string_equal(house->text, "what this login was made with has been revoked; log in with another password");
+    assert_string_equal(house->text, "what this login was made with has been changed or revoked; log in again");
     assert_int_equal(log_in(house, anna, SPAN(APP_SECRET), &at_once), AUTH_OK);
     house->asks_with = house->credential;
     assert_int_equal(ask_send(house, "anna@example.org", false, "bob@example.org", NULL), VERDICT_NO);
