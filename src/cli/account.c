@@ -64,7 +64,7 @@ static bool find_place(struct account_call *call, int64_t *ret_parent)
 static int add_there(struct account_call *call, struct span stored)
 {
     int64_t parent;
-    if (!find_place(call, &parent))
+    if (!node_check_text("name", span_str(call->options.name)) || !find_place(call, &parent))
         return 1;
     enum status status = accounts_add_below(call->accounts, parent, call->name, stored, span_str(call->options.name), time_wall_ms());
     int result = status == STATUS_OK ? 0 : node_report(call, status, "");

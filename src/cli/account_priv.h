@@ -69,6 +69,8 @@ int node_run_suspend(struct account_call *call);
 int node_run_resume(struct account_call *call);
 /* Another node that a word names. False: complained. */
 MUST_CHECK bool node_find_other(struct account_call *call, enum tree_kind kind, const char *word, int64_t *ret);
+/* Is it fit for `name=` and `--reason`? False: complained. */
+MUST_CHECK bool node_check_text(const char *what, struct span text);
 /* The id of the customer behind --customer; 0: none was given. False: complained. */
 MUST_CHECK bool node_customer(struct account_call *call, int64_t *ret);
 /* Adds `, "settings": {...}, "effective": {...}` or lines of text. */

@@ -61,6 +61,17 @@ void node_add_time(struct buf *text, int64_t wall_ms)
     buf_add_str(text, wall_ms ? time_iso(wall_ms, iso) : "unknown");
 }
 
+/* It goes to terminals, and into lists with a line for each. */
+bool node_check_text(const char *what, struct span text)
+{
+    bool good = text.n <= TREE_TEXT_MAX && span_is_utf8(text);
+    for (size_t i = 0; good && i < text.n; i++)
+        good = (unsigned char)text.p[i] >= ' ' && text.p[i] != 0x7f;
+    if (!good)
+        common_complain("a %s has at most %d octets of UTF-8, without control characters", what, TREE_TEXT_MAX);
+    return good;
+}
+
 /* -- settings -- */
 
 struct saying {
@@ -174,6 +185,8 @@ static int move(struct account_call *call, const struct tree_node *node, enum tr
 static int set_place(struct account_call *call, const struct tree_node *node, const char *word)
 {
     if (strncmp(word, "name=", 5) == 0) {
+        if (!node_check_text("name", span_str(word + 5)))
+            return 1;
         enum status status = tree_set_title(call->accounts, node, span_str(word + 5), time_wall_ms());
         return status == STATUS_OK ? 0 : node_report(call, status, "");
     }
@@ -213,8 +226,8 @@ int node_run_suspend(struct account_call *call)
     struct span reason = call->options.reason ? span_str(call->options.reason) : SPAN("suspended by the administrator");
     if (!node_find(call, &node))
         return 1;
-    if (reason.n > TREE_TEXT_MAX || !span_is_utf8(reason))
-        return common_complain("a reason has at most %d octets of UTF-8", TREE_TEXT_MAX);
+    if (!node_check_text("reason", reason))
+        return 1;
     return node_report(call, tree_suspend(call->accounts, &node, reason, time_wall_ms()),
                        "suspended; no login and no new message from now on. What is queued stays within a second or two, but "
                        "for what is being sent, and goes on after `resume`");
@@ -238,7 +251,7 @@ static int run_add(struct account_call *call)
     int64_t parent, id;
     struct tree_node server;
     struct span title = call->options.name ? span_str(call->options.name) : SPAN_NONE;
-    if (!node_customer(call, &parent))
+    if (!node_check_text("name", title) || !node_customer(call, &parent))
         return 1;
     enum status status = tree_find(call->accounts, TREE_SERVER, SPAN_NONE, &server);
     if (status == STATUS_OK && call->group->kind == TREE_CUSTOMER)

@@ -175,6 +175,10 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path):
     (("account", "credential", "add", "anna@example.org", "x", "--from", "me"), "no mail address"),
     (("account", "credential", "revoke", "anna@example.org", "x"), "no credential x"),
     (("audit", "--since", "yesterday"), "--since yesterday"),
+    (("account", "set", "anna@example.org", "name=Anna\n2027-01-01 root: resume sender"), "control characters"),
+    (("account", "suspend", "anna@example.org", "--reason", "x\x1b]0;y\x07"), "control characters"),
+    (("account", "add", "eve@example.org", "--name", "Eve\x1b[2J", "--hash", "$6$salt$0123456789012345678901"), "control characters"),
+    (("customer", "add", "acme", "--name", "a\rb"), "control characters"),
 ])
 def test_mistakes_are_told(tmp_path, arguments, words):
     house = House(tmp_path / "house", accounts=())
