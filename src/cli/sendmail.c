@@ -4,6 +4,7 @@
 #include "cli/sendmail_priv.h"
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char help[] =
     "usage: goniec sendmail [OPTIONS] [RECIPIENT ...]\n"
@@ -45,6 +46,15 @@ static void find_socket(const char *config, struct buf *ret)
     conf_free(conf);
 }
 
+/* A program with borrowed rights (setuid) called us: the mail is its caller's, and so are the environment and -C. */
+static bool give_back_rights(void)
+{
+    uid_t user = getuid();
+    gid_t group = getgid();
+    return (getegid() == group || setresgid(group, group, group) == 0) &&
+           (geteuid() == user || setresuid(user, user, user) == 0);
+}
+
 static int list_queue(void)
 {
     char name[] = "queue", list[] = "list";
@@ -58,6 +68,8 @@ int sendmail_main(int argc, char **argv)
     AUTO(buf_done) struct buf path = BUF_EMPTY(4096);
     if (sendmail_options_read(argc, argv, &options, why) != SENDMAIL_OK)
         return sendmail_complain(SENDMAIL_USAGE, "%s", why);
+    if (!give_back_rights())
+        return sendmail_complain(SENDMAIL_OS, "the rights of a setuid program cannot be given up");
     signal(SIGPIPE, SIG_IGN);
     find_socket(options.config, &path);
     switch (options.mode) {

@@ -179,6 +179,35 @@ def test_a_user_is_who_the_kernel_says(desk):
 
 
 @as_others
+def test_borrowed_rights_make_nobody_else(desk):
+    """A program that runs as root for whoever calls it (setuid) lends nobody root's name."""
+    def borrow():
+        os.setresgid(65534, 0, 0)
+        os.setresuid(NOBODY.pw_uid, 0, 0)
+    done = subprocess.run([str(desk.program), "bob@example.net"], input=b"Subject: x\n\nhello\n", capture_output=True, env=desk.env(),
+                          timeout=DEADLINE_S, cwd=desk.place, preexec_fn=borrow)
+    assert done.returncode == 0, done.stderr
+    desk.message()
+    line = desk.house.wait_event("handed-in")[0]
+    assert line["uid"] == NOBODY.pw_uid and line["account"] == f"uid-{NOBODY.pw_uid}@mail.example.org"
+
+
+@pytest.mark.parametrize("words", [
+    ("-f", "root@x.example>\r\nRCPT TO:<eve@example.net"),
+    ("-f", '"a\r\nRCPT TO:<eve@example.net>"@x.example'),
+    ("-V", "id\r\nRCPT TO:<eve@example.net>"),
+    ("-F", "Root\r\nBcc: eve@example.net\r\nX-Evil: 1"),
+])
+def test_options_put_nothing_into_the_talk(desk, words):
+    done = desk.send(*words, "bob@example.net")
+    if done.returncode == 0:
+        assert desk.sink.wait_messages(1)
+        head = head_of(desk.message())
+        assert not re.search(r"^(Bcc|X-Evil):", head, re.M)
+    assert {e["recipient"] for e in desk.house.events("delivered")} <= {"bob@example.net"}
+
+
+@as_others
 def test_every_user_has_an_account_of_its_own(desk):
     for uid in (54321, 54322):
         desk.good("a@x.example", uid=uid)
