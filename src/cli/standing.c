@@ -20,8 +20,8 @@ static void add_rule(const struct limits_node *node, const struct limits_rule *r
         json_add_string(text, node->name);
         buf_add_str(text, ", \"limit\": ");
         json_add_string(text, buf_span(&words));
-        buf_printf(text, ", \"count\": %llu, \"room\": %llu, \"clear\": ", (unsigned long long)reading->count,
-                   (unsigned long long)reading->room);
+        buf_printf(text, ", \"count\": %llu, \"waiting\": %llu, \"room\": %llu, \"clear\": ", (unsigned long long)reading->count,
+                   (unsigned long long)reading->late, (unsigned long long)reading->room);
         buf_add_str(text, waits ? "\"" : "null}");
         if (waits) {
             node_add_time(text, reading->clear_ms);
@@ -31,6 +31,8 @@ static void add_rule(const struct limits_node *node, const struct limits_rule *r
     }
     buf_printf(text, "counted:  %llu of %.*s, %s %.*s; ", (unsigned long long)reading->count, SPAN_ARGS(buf_span(&words)),
                limits_kind_name(node->kind), SPAN_ARGS(node->name));
+    if (reading->late)
+        buf_printf(text, "%llu wait for room; ", (unsigned long long)reading->late);
     if (waits) {
         buf_add_str(text, "room again at ");
         node_add_time(text, reading->clear_ms);

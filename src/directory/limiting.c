@@ -141,9 +141,10 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(timer, TICK_MS);
 }
 
-void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts)
+void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts, int64_t wait_most_ms)
 {
     holders_set_defaults(&limiting->holders, texts);
+    limits_tree_set_wait(limiting->tree, wait_most_ms);
     limiting->looked = NULL;
     limiting->generation = -1;
     look(limiting);
@@ -223,17 +224,47 @@ static void tell_dry(struct limiting *limiting, const struct limits_verdict *ver
              LOG_STR("action", limits_action_name(verdict->dry_rule->action)));
 }
 
+/* Rounded up; and what waits for long waits for a full minute, so that not every recipient is a share of its own in the queue. */
+static uint32_t seconds_of(int64_t wait_ms)
+{
+    int64_t unit = wait_ms > 10 * TIME_MINUTE_MS ? TIME_MINUTE_MS : TIME_SECOND_MS;
+    return (uint32_t)MIN((wait_ms + unit - 1) / unit * unit / TIME_SECOND_MS, (int64_t)UINT32_MAX);
+}
+
+/* How long what passes is kept first: the recipient, or all of the message. `hold` keeps a message together, `pace` lets its
+ * recipients out one after the other. */
+struct delay {
+    int64_t message_ms, recipient_ms;
+};
+
+static void note_delay(struct limiting *limiting, const struct limits_verdict *verdict, struct delay *delay)
+{
+    if (verdict->wait_ms == 0)
+        return;
+    enum limits_what what = verdict->late_rule->what;
+    bool alone = verdict->late_rule->action == LIMITS_PACE && (what == LIMITS_RECIPIENTS || what == LIMITS_NEW_RECIPIENTS);
+    int64_t *of = alone ? &delay->recipient_ms : &delay->message_ms;
+    *of = MAX(*of, verdict->wait_ms);
+    AUTO(buf_done) struct buf limit = BUF_EMPTY(256);
+    limits_words_limit(verdict->late_rule, LIMITS_ENGLISH, &limit);
+    log_info(limiting->service->log, "limit-waits", LOG_STR("kind", limits_kind_name(verdict->late_node->kind)),
+             LOG_SPAN("node", verdict->late_node->name), LOG_SPAN("limit", buf_span(&limit)),
+             LOG_STR("action", limits_action_name(verdict->late_rule->action)), LOG_INT("wait_s", seconds_of(verdict->wait_ms)));
+}
+
 /* All steps count, or none. */
 static bool take_all(struct limiting *limiting, const struct holder *holder, const struct step *steps, size_t n,
-                     struct limits_verdict *ret)
+                     struct delay *delay, struct limits_verdict *ret)
 {
     for (size_t i = 0; i < n; i++) {
         struct limits_request request = request_of(limiting, holder, &steps[i]);
         (steps[i].only_asks ? limits_tree_ask : limits_tree_take)(limiting->tree, &request, ret);
         if (ret->dry_rule)
             tell_dry(limiting, ret);
-        if (ret->outcome == LIMITS_VERDICT_PASS)
+        if (ret->outcome == LIMITS_VERDICT_PASS) {
+            note_delay(limiting, ret, delay);
             continue;
+        }
         while (i-- > 0) {
             request = request_of(limiting, holder, &steps[i]);
             if (!steps[i].only_asks)
@@ -337,9 +368,14 @@ static void judge(struct limiting *limiting, const struct ask_count *ask, struct
     if (verdict.dry_rule)
         tell_dry(limiting, &verdict);
     verdict = (struct limits_verdict){ 0 };
-    if (!take_all(limiting, holder, steps, n, &verdict))
+    struct delay delay = { 0 };
+    if (!take_all(limiting, holder, steps, n, &delay, &verdict)) {
         refuse(limiting, ask, &verdict, tell, text);
-    else if (looks)
+        return;
+    }
+    tell->message_wait_s = seconds_of(delay.message_ms);
+    tell->recipient_wait_s = seconds_of(delay.recipient_ms);
+    if (looks)
         known_add(&limiting->known, ask->account, ask->address); /* also who is known: he is not to be forgotten */
 }
 
@@ -406,7 +442,8 @@ bool limiting_login(struct limiting *limiting, struct span account, uint64_t cre
     struct accounts *accounts = service_accounts(limiting->service, &status);
     const struct holder *holder = accounts ? holders_find(&limiting->holders, accounts, account, credential, &status) : NULL;
     struct step step = { LIMITS_LOGINS, 0, 1, false };
-    if (!holder || !(holder->whats >> LIMITS_LOGINS & 1) || take_all(limiting, holder, &step, 1, &verdict))
+    struct delay delay = { 0 };
+    if (!holder || !(holder->whats >> LIMITS_LOGINS & 1) || take_all(limiting, holder, &step, 1, &delay, &verdict))
         return true; /* what cannot be read now was read a moment ago, for the password */
     struct tell_counted tell = { 0 };
     refuse(limiting, &(struct ask_count){ .account = account }, &verdict, &tell, why);

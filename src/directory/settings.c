@@ -47,6 +47,8 @@ static const struct conf_directive rows[] = {
       "How much may be sent where nobody says otherwise; `goniec account set LOGIN limit=...` (or domain, customer, directory) does. Each "
       "says for which kind of node it is the default (each sender). []: no limits but those that are said. A machine that does not "
       "log in (relay.networks) is counted only by limits that say `relayed`.", .check = holders_check_default },
+    { "limit-wait", CONF_TIME_MS, AT(limit_wait_ms), "2d", "1min", "30d",
+      "How long `hold` and `pace` may keep somebody's mail until a limit has room; who would have to wait longer is refused with 450." },
     { "limit-memory", CONF_SIZE, AT(limit_memory), "256MiB", "1MiB", "64GiB",
       "What the counters of the limits may take: 100,000 senders that send all day need 181 MiB with a daily limit. Who comes when it is "
       "full is told to come later. Holds from the next start." },

@@ -17,6 +17,7 @@ struct directory_settings {
     int64_t scram_iterations;
     int store;               /* enum directory_store */
     struct conf_texts limits; /* rules with `each`, of limits/rule.h */
+    int64_t limit_wait_ms;
     int64_t limit_memory;     /* octets */
     int64_t network_ipv4, network_ipv6;             /* bits of a network's prefix */
 };

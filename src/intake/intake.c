@@ -152,6 +152,14 @@ enum status intake_recipient(struct intake *intake, struct span address, struct 
 
 struct span intake_sender_of(const struct intake *intake) { return intake_text(intake, intake->sender); }
 
+void intake_recipient_waits(struct intake *intake, uint32_t seconds)
+{
+    if (intake->recipient_count)
+        intake->recipients[intake->recipient_count - 1].wait_s = seconds;
+}
+
+void intake_waits(struct intake *intake, uint32_t seconds) { intake->wait_s = MAX(intake->wait_s, seconds); }
+
 struct span intake_recipient_of(const struct intake *intake, uint32_t i)
 {
     assert(i < intake->recipient_count);
@@ -206,7 +214,8 @@ static struct spool_recipient stored_recipient(const struct intake *intake, uint
 {
     const struct intake_recipient *recipient = &intake->recipients[i];
     return (struct spool_recipient){ .address = intake_text(intake, recipient->address),
-                                     .orcpt = intake_text(intake, recipient->orcpt), .notify = recipient->notify };
+                                     .orcpt = intake_text(intake, recipient->orcpt), .notify = recipient->notify,
+                                     .wait_s = MAX(recipient->wait_s, intake->wait_s) };
 }
 
 /* The recipients as the envelope and as the ENQUEUE want them. Nearly all messages have few. */
@@ -219,7 +228,7 @@ static enum status envelope_write(struct intake *intake, struct spool_envelope *
         return STATUS_MEMORY;
     for (uint32_t i = 0; i < intake->recipient_count; i++) {
         all[i] = stored_recipient(intake, i);
-        writer_recipient_put(&intake->packed, &(struct writer_recipient){ all[i].notify, all[i].address });
+        writer_recipient_put(&intake->packed, &(struct writer_recipient){ all[i].notify, all[i].address, all[i].wait_s });
     }
     envelope->recipients = all;
     envelope->recipient_count = intake->recipient_count;

@@ -90,6 +90,7 @@ struct intake {
     size_t piece_count;
     struct intake_text from[INTAKE_FROM_MAX];
     uint32_t from_count;
+    uint32_t wait_s;             /* of all recipients, at least */
     size_t inline_max;
     bool is_big;                 /* over inline_max: FULL was said */
     bool at_line_start;
@@ -112,6 +113,9 @@ MUST_CHECK enum status intake_sender(struct intake *intake, struct span address)
 /* `notify`: NOTIFY_x as in wire/smtpd_queue.h; `orcpt` still in xtext, or empty.
  * A recipient that is there already stays as it is, and is OK. */
 MUST_CHECK enum status intake_recipient(struct intake *intake, struct span address, struct span orcpt, unsigned notify);
+/* The last recipient, or the whole message, is to be kept that long before the first attempt. */
+void intake_recipient_waits(struct intake *intake, uint32_t seconds);
+void intake_waits(struct intake *intake, uint32_t seconds);
 struct span intake_sender_of(const struct intake *intake);
 struct span intake_recipient_of(const struct intake *intake, uint32_t i);
 

@@ -4,6 +4,7 @@
 
 struct intake_recipient {
     struct intake_text address, orcpt;
+    uint32_t wait_s;
     uint8_t notify;
 };
 

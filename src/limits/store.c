@@ -4,9 +4,10 @@
  *              records, u16 version, u16 zero
  *     record   u8 kind of node, u8 flags (1: whole, in the place of all before), u8 counters, u8 zero, u16 octets of the
  *              name, the name, the counters
- *     counter  u8 what, u8 order, u8 flags (1: warned, 2: debt), u8 entries, u32 window in ms
+ *     counter  u8 what, u8 order, u8 flags (1: warned, 2: debt, 4: run), u8 entries, u32 window in ms
  *              warned: two u32, seconds since it was said at 80 and at 100 %; the highest number: not said
  *              debt: u64, u32 (limits/window.h)
+ *              run (flag 4): i64 ms from the writing to its begin, u64 amount, u64 booked, u64 done (limits/tree_priv.h)
  *              entry: u32 age in ms, i64 count; below zero: so many of the youngest are taken back
  */
 #include "limits/store.h"
@@ -21,8 +22,10 @@ enum {
     WHOLE = 1,
     HAS_WARNED = 1,
     HAS_DEBT = 2,
+    HAS_RUN = 4,
 };
 #define NOT_SAID UINT32_MAX
+#define RUN_MOST_MS (INT64_C(1000) * LIMITS_PER_MOST_MS)
 
 static void put(struct buf *ret, uint64_t value, unsigned octets)
 {
@@ -81,7 +84,7 @@ static void put_counter(const struct limits_counter *counter, bool whole, int64_
     bool warned = counter->warned_ms[0] || counter->warned_ms[1], debt = window->debt || window->debt_rest;
     put(ret, counter->what, 1);
     put(ret, counter->order, 1);
-    put(ret, (warned ? HAS_WARNED : 0) | (debt ? HAS_DEBT : 0), 1);
+    put(ret, (warned ? HAS_WARNED : 0) | (debt ? HAS_DEBT : 0) | (limits_run_goes_on(counter) ? HAS_RUN : 0), 1);
     put(ret, whole ? window->n : counter->unsaved != 0, 1);
     put(ret, counter->per_ms, 4);
     if (warned)
@@ -89,6 +92,12 @@ static void put_counter(const struct limits_counter *counter, bool whole, int64_
     if (debt) {
         put(ret, window->debt, 8);
         put(ret, window->debt_rest, 4);
+    }
+    if (limits_run_goes_on(counter)) {
+        put(ret, (uint64_t)(counter->run.begin_ms - now_ms), 8);
+        put(ret, counter->run.amount, 8);
+        put(ret, counter->run.n, 8);
+        put(ret, counter->run.done, 8);
     }
     if (whole) {
         put_entries(window, now_ms, ret);
@@ -235,6 +244,19 @@ static int64_t warned_at(struct replay *replay)
     return age_s == NOT_SAID ? 0 : replay->batch_ms - (int64_t)age_s * 1000;
 }
 
+/* None, if it cannot be true. */
+static struct limits_run read_run(struct replay *replay)
+{
+    int64_t begins_ms = (int64_t)get(&replay->reader, 8);
+    struct limits_run run = { .amount = get(&replay->reader, 8) };
+    run.n = get(&replay->reader, 8);
+    run.done = get(&replay->reader, 8);
+    bool good = begins_ms >= -RUN_MOST_MS && begins_ms <= RUN_MOST_MS && run.amount > 0 && run.amount <= LIMITS_AMOUNT_MOST &&
+                run.n <= LIMITS_COUNT_MOST && run.done < run.n;
+    run.begin_ms = good ? replay->batch_ms + begins_ms : 0;
+    return good ? run : (struct limits_run){ 0 };
+}
+
 /* Reads the counter, into the tree where it has room for it. */
 static void read_counter(struct replay *replay, struct limits_place *place, bool whole)
 {
@@ -250,6 +272,7 @@ static void read_counter(struct replay *replay, struct limits_place *place, bool
     for (unsigned i = 0; i < 2 && flags & HAS_WARNED; i++)
         warned_ms[i] = warned_at(replay);
     uint64_t debt = flags & HAS_DEBT ? get(reader, 8) : 0, rest = flags & HAS_DEBT ? get(reader, 4) : 0;
+    struct limits_run run = flags & HAS_RUN ? read_run(replay) : (struct limits_run){ 0 };
     for (unsigned i = 0; i < entries && !reader->bad; i++) {
         uint64_t age_ms = get(reader, 4);
         int64_t count = (int64_t)get(reader, 8);
@@ -259,6 +282,7 @@ static void read_counter(struct replay *replay, struct limits_place *place, bool
     if (!counter || reader->bad)
         return;
     memcpy(counter->warned_ms, warned_ms, sizeof warned_ms);
+    counter->run = run;
     limits_window_count(&counter->window, (struct limits_allowance){ 0, 0 }, replay->batch_ms);
     bool owes = counter->window.n != 0; /* a burst is at most the amount, so back before the window is empty */
     counter->window.debt = owes ? MIN(debt, LIMITS_COUNT_MOST) : 0;

@@ -17,6 +17,7 @@ struct limits_tree *limits_tree_new(const struct limits_tree_setup *setup)
     tree->setup = *setup;
     if (tree->setup.most_octets == 0)
         tree->setup.most_octets = LIMITS_MEMORY_DEFAULT;
+    tree->wait_most_ms = LIMITS_WAIT_DEFAULT_MS;
     list_init(&tree->all);
     list_init(&tree->to_write);
     return tree;
@@ -71,7 +72,8 @@ static bool place_is_idle(const struct limits_place *place, int64_t now_ms)
 {
     for (unsigned i = 0; i < place->n; i++) {
         const struct limits_counter *counter = &place->counters[i];
-        if (limits_counter_is_level(counter) ? counter->level != 0 : !limits_window_is_idle(&counter->window, now_ms))
+        if (limits_counter_is_level(counter) ? counter->level != 0
+                                             : limits_run_goes_on(counter) || !limits_window_is_idle(&counter->window, now_ms))
             return false;
     }
     return true;
@@ -82,7 +84,7 @@ static void trim(struct limits_tree *tree, struct limits_place *place, int64_t n
 {
     for (unsigned i = 0; i < place->n; i++) {
         struct limits_counter *counter = &place->counters[i];
-        if (limits_counter_is_level(counter) || !limits_window_is_idle(&counter->window, now_ms))
+        if (limits_counter_is_level(counter) || limits_run_goes_on(counter) || !limits_window_is_idle(&counter->window, now_ms))
             continue;
         tree->octets -= limits_window_octets(&counter->window);
         limits_window_done(&counter->window);

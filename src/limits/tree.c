@@ -9,6 +9,7 @@ struct item {
     struct limits_place *place;
     struct limits_counter *counter; /* NULL: nothing was counted yet */
     uint64_t room;
+    int64_t late_ms;  /* so long it is put off; 0: it is not */
 };
 
 struct items {
@@ -100,7 +101,13 @@ static void add_items(struct items *items, struct limits_place *place, const str
     for (unsigned i = 0; i < rules_n(node); i++)
         if (counts(&node->rules[i], request))
             items->of[items->n++] = (struct item){ node, &node->rules[i], place,
-                                                   place ? counter_of(place, node, i) : NULL, 0 };
+                                                   place ? counter_of(place, node, i) : NULL, 0, 0 };
+}
+
+static void settle(struct limits_tree *tree, const struct item *item, int64_t now_ms)
+{
+    if (item->counter && !limits_counter_is_level(item->counter))
+        limits_run_settle(tree, item->place, item->counter, allowance_of(item->rule), now_ms);
 }
 
 /* All rules that count the request; `make`: with a counter for each. False: no memory for them. */
@@ -124,6 +131,8 @@ static bool gather(struct limits_tree *tree, const struct limits_request *reques
         if (good)
             add_items(ret, places[i], node, request);
     }
+    for (size_t i = 0; i < ret->n; i++)
+        settle(tree, &ret->of[i], request->now_ms);
     for (size_t i = 0; i < request->chain_count; i++)
         if (places[i])
             places[i]->is_pinned = false;
@@ -150,18 +159,46 @@ static bool is_enforced(const struct limits_rule *rule)
     return rule->action != LIMITS_NOTIFY && !(rule->flags & LIMITS_RULE_DRY);
 }
 
+/* Accepts what has no room and lets it out later. What already happened (a failure, a login) cannot be put off. */
+static bool puts_off(const struct limits_rule *rule, bool only_asks)
+{
+    bool sends = rule->what == LIMITS_MESSAGES || rule->what == LIMITS_RECIPIENTS || rule->what == LIMITS_BYTES ||
+                 rule->what == LIMITS_NEW_RECIPIENTS || (rule->what == LIMITS_FAILURES && only_asks);
+    return sends && is_enforced(rule) && (rule->action == LIMITS_PACE || rule->action == LIMITS_HOLD);
+}
+
 static bool is_whole(const struct limits_rule *rule, const struct limits_request *request)
 {
     return request->flags & LIMITS_WHOLE || rule->flags & LIMITS_RULE_WHOLE;
 }
 
+/* Puts the item's share off, if its rule does that and nobody waits for too long. Nothing overtakes who waits already. */
+static bool put_off(const struct limits_tree *tree, struct item *item, const struct limits_request *request, bool only_asks)
+{
+    struct limits_allowance allowance = allowance_of(item->rule);
+    uint64_t most = allowance.burst ? MIN(allowance.amount, allowance.burst) : allowance.amount;
+    if (!puts_off(item->rule, only_asks) || !item->counter || request->n > most)
+        return false;
+    item->late_ms = limits_run_slot(item->counter, allowance, request->n, request->now_ms) - request->now_ms;
+    if (item->late_ms <= tree->wait_most_ms)
+        return true;
+    item->room = 0;
+    return false;
+}
+
 /* Fills in the rooms and who has the least; NULL: all of it passes. */
-static const struct item *decide(struct items *items, const struct limits_request *request, struct limits_verdict *ret)
+static const struct item *decide(const struct limits_tree *tree, struct items *items, const struct limits_request *request,
+                                 bool only_asks, struct limits_verdict *ret)
 {
     const struct item *tightest = NULL;
     for (size_t i = 0; i < items->n; i++) {
         struct item *item = &items->of[i];
         item->room = room_of(item, request->now_ms);
+        bool waits = item->counter && !limits_counter_is_level(item->counter) && limits_run_goes_on(item->counter);
+        if (item->room >= request->n && !waits)
+            continue;
+        if (put_off(tree, item, request, only_asks))
+            continue;
         if (item->room >= request->n)
             continue;
         if (item->rule->flags & LIMITS_RULE_DRY && !ret->dry_rule) {
@@ -230,18 +267,31 @@ static uint64_t count_of(const struct limits_counter *counter)
 }
 
 static void tell(const struct items *items, const struct item *tightest, const struct limits_request *request,
-                 struct limits_verdict *ret)
+                 int64_t wait_most_ms, struct limits_verdict *ret)
 {
     ret->outcome = LIMITS_VERDICT_LIMITED;
     ret->rule = tightest->rule;
     ret->node = tightest->node;
     ret->count = count_of(tightest->counter);
-    int64_t clear_ms = clear_of(items, request, 1);
+    int64_t clear_ms = tightest->late_ms ? request->now_ms + tightest->late_ms - wait_most_ms : clear_of(items, request, 1);
     ret->clear_wall_ms = clear_ms;
     if (clear_ms == 0 || clear_ms == LIMITS_NEVER)
         return;
     ret->clear_wall_ms = rounded(request->wall_ms, clear_ms - request->now_ms);
-    ret->room_then = room_at(items, request->now_ms + (ret->clear_wall_ms - request->wall_ms));
+    ret->room_then = tightest->late_ms ? 1 : room_at(items, request->now_ms + (ret->clear_wall_ms - request->wall_ms));
+}
+
+/* Who has it wait the longest. */
+static void tell_late(const struct items *items, struct limits_verdict *ret)
+{
+    for (size_t i = 0; i < items->n; i++) {
+        const struct item *item = &items->of[i];
+        if (item->late_ms <= ret->wait_ms)
+            continue;
+        ret->wait_ms = item->late_ms;
+        ret->late_rule = item->rule;
+        ret->late_node = item->node;
+    }
 }
 
 /* 80 % or more, or all of it, and not said within the window. */
@@ -272,7 +322,10 @@ static void count(struct limits_tree *tree, const struct item *item, uint64_t gr
                                                                                             : granted;
     if (n == 0)
         return;
-    limits_counter_add(tree, item->counter, allowance_of(item->rule), n, request->now_ms);
+    if (item->late_ms)
+        limits_run_book(item->counter, allowance_of(item->rule), n, request->now_ms);
+    else
+        limits_counter_add(tree, item->counter, allowance_of(item->rule), n, request->now_ms);
     if (!limits_counter_is_level(item->counter))
         limits_place_changed(tree, item->place);
 }
@@ -281,6 +334,8 @@ static struct limits_verdict passed(const struct limits_request *request)
 {
     return (struct limits_verdict){ .outcome = LIMITS_VERDICT_PASS, .granted = request->n, .asked = request->n };
 }
+
+void limits_tree_set_wait(struct limits_tree *tree, int64_t most_ms) { tree->wait_most_ms = MAX(most_ms, TIME_SECOND_MS); }
 
 void limits_tree_take(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret)
 {
@@ -292,13 +347,15 @@ void limits_tree_take(struct limits_tree *tree, const struct limits_request *req
         *ret = (struct limits_verdict){ .outcome = LIMITS_VERDICT_FULL, .asked = request->n };
         return;
     }
-    const struct item *tightest = decide(&items, request, ret);
+    const struct item *tightest = decide(tree, &items, request, false, ret);
     if (tightest)
         ret->granted = tightest->room;
     for (size_t i = 0; i < items.n; i++)
         count(tree, &items.of[i], ret->granted, request);
+    if (ret->granted)
+        tell_late(&items, ret);
     if (tightest)
-        tell(&items, tightest, request, ret);
+        tell(&items, tightest, request, tree->wait_most_ms, ret);
     for (size_t i = 0; i < items.n; i++)
         if (!(items.of[i].rule->flags & LIMITS_RULE_DRY))
             warn(tree, &items.of[i], &items.of[i] == tightest, request);
@@ -312,11 +369,13 @@ void limits_tree_ask(struct limits_tree *tree, const struct limits_request *requ
         return;
     bool good = gather(tree, request, false, &items);
     assert(good);
-    const struct item *tightest = decide(&items, request, ret);
-    if (!tightest)
-        return;
-    ret->granted = tightest->room;
-    tell(&items, tightest, request, ret);
+    const struct item *tightest = decide(tree, &items, request, true, ret);
+    if (tightest)
+        ret->granted = tightest->room;
+    if (ret->granted)
+        tell_late(&items, ret);
+    if (tightest)
+        tell(&items, tightest, request, tree->wait_most_ms, ret);
 }
 
 void limits_tree_undo(struct limits_tree *tree, const struct limits_request *request, int64_t taken_ms)
@@ -332,8 +391,9 @@ void limits_tree_undo(struct limits_tree *tree, const struct limits_request *req
             item->counter->level -= MIN(item->counter->level, request->n);
             continue;
         }
+        uint64_t rest = request->n - limits_run_undo(item->counter, request->n);
         uint64_t before = limits_window_count(&item->counter->window, allowance_of(item->rule), request->now_ms);
-        limits_window_undo(&item->counter->window, allowance_of(item->rule), request->n, taken_ms, request->now_ms);
+        limits_window_undo(&item->counter->window, allowance_of(item->rule), rest, taken_ms, request->now_ms);
         item->counter->unsaved -= (int64_t)(before - item->counter->window.total);
         limits_place_changed(tree, item->place);
     }
@@ -356,9 +416,12 @@ void limits_tree_read(struct limits_tree *tree, const struct limits_node *node, 
                       int64_t now_ms, struct limits_reading *ret)
 {
     struct limits_place *place = limits_place_find(tree, node->kind, node->name);
-    struct item item = { node, rule, place, NULL, 0 };
+    struct item item = { node, rule, place, NULL, 0, 0 };
     if (place && rule >= node->rules && rule < node->rules + rules_n(node))
         item.counter = counter_of(place, node, (unsigned)(rule - node->rules));
+    settle(tree, &item, now_ms);
+    bool has_run = item.counter && !limits_counter_is_level(item.counter);
+    ret->late = has_run ? item.counter->run.n - item.counter->run.done : 0;
     ret->room = room_of(&item, now_ms); /* goes on to now_ms first */
     ret->count = count_of(item.counter);
     ret->clear_ms = ret->room ? now_ms : 0;

@@ -17,6 +17,7 @@
 #define LIMITS_RULES_MOST 16        /* of a node; more are not counted, so do not accept more from an operator */
 #define LIMITS_NAME_MOST 640        /* octets of a node's name; a longer one gets no counter, so LIMITS_VERDICT_FULL */
 #define LIMITS_MEMORY_DEFAULT (INT64_C(256) << 20)
+#define LIMITS_WAIT_DEFAULT_MS (INT64_C(2) * 24 * 3600 * 1000)
 
 struct limits_tree;
 
@@ -45,7 +46,7 @@ struct limits_request {
 };
 
 enum limits_outcome {
-    LIMITS_VERDICT_PASS,    /* all that was asked */
+    LIMITS_VERDICT_PASS,    /* all that was asked; now, or after `wait_ms` */
     LIMITS_VERDICT_LIMITED, /* `granted` pass; the rest meets `rule->action` */
     LIMITS_VERDICT_FULL     /* none: no memory for a new counter; try again later */
 };
@@ -61,6 +62,10 @@ struct limits_verdict {
     int64_t clear_wall_ms;           /* when there is room again, rounded up to the second or minute at which a person
                                         would look; LIMITS_NEVER: too much for the rule at any time; 0: a level, nobody knows */
     uint64_t room_then;              /* and how many may pass then */
+    /* Of what passes: 0, or how long it is to be kept first, and the rule (`pace` or `hold`) that says so the longest. */
+    int64_t wait_ms;
+    const struct limits_rule *late_rule;
+    const struct limits_node *late_node;
     /* A rule that is only tried would have stopped some: both NULL or both not. */
     const struct limits_rule *dry_rule;
     const struct limits_node *dry_node;
@@ -85,7 +90,10 @@ struct limits_tree_setup {
 struct limits_tree *limits_tree_new(const struct limits_tree_setup *setup); /* NULL: no memory */
 void limits_tree_free(struct limits_tree *tree);
 
-/* Asks and counts what may pass. */
+/* How long `pace` and `hold` may have somebody wait; who would wait longer is refused. At least a second. */
+void limits_tree_set_wait(struct limits_tree *tree, int64_t most_ms);
+
+/* Asks and counts what may pass. What `pace` and `hold` let pass later is counted when its time has come. */
 void limits_tree_take(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret);
 /* The same answer, and nothing is counted and nobody warned; `count` and `clear_wall_ms` are those before anything of it. */
 void limits_tree_ask(struct limits_tree *tree, const struct limits_request *request, struct limits_verdict *ret);
@@ -100,6 +108,7 @@ MUST_CHECK bool limits_tree_set_level(struct limits_tree *tree, const struct lim
 /* How one rule of a node stands. */
 struct limits_reading {
     uint64_t count, room;
+    uint64_t late;    /* accepted, and waits for room by `pace` or `hold` */
     int64_t clear_ms; /* when there is room for one more: now_ms when there is already, LIMITS_NEVER, 0: a level */
 };
 void limits_tree_read(struct limits_tree *tree, const struct limits_node *node, const struct limits_rule *rule,

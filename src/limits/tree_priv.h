@@ -7,6 +7,13 @@
 /* Of a place: those of its rules, and as many of rules that are no more. */
 #define LIMITS_COUNTERS_MOST (2 * LIMITS_RULES_MOST)
 
+/* What was accepted without room and is let out evenly: number k of the run at begin_ms + k * per_ms / amount. */
+struct limits_run {
+    int64_t begin_ms;
+    uint64_t amount;             /* of the rule when the run began; 0: there is none */
+    uint64_t n, done;            /* booked; and counted in the window, as their time has come */
+};
+
 /* One rule's counter. Rules are known by what and when they count, so that another amount goes on with the count; several
  * rules of a node that have both alike are told apart by their order. */
 struct limits_counter {
@@ -16,6 +23,7 @@ struct limits_counter {
         uint64_t level;          /* per_ms 0 */
     };
     int64_t warned_ms[2];        /* at 80 and at 100 %; 0: not yet */
+    struct limits_run run;       /* what pace and hold let out later; not of a level */
     uint32_t per_ms;
     uint8_t what, order;
 };
@@ -37,6 +45,7 @@ struct limits_tree {
     struct limits_tree_setup setup;
     struct map places;
     struct list all, to_write;
+    int64_t wait_most_ms;        /* of pace and hold */
     size_t whole_due;            /* places that are */
     size_t octets;               /* of places, counters and windows; the map's come on top */
     uint64_t refused_full, coarse;
@@ -47,6 +56,19 @@ static inline struct span limits_place_name(const struct limits_place *place)
     return span_of(place->name, place->name_n);
 }
 static inline bool limits_counter_is_level(const struct limits_counter *counter) { return counter->per_ms == 0; }
+
+/* -- runs (limits/run.c) -- */
+
+static inline bool limits_run_goes_on(const struct limits_counter *counter) { return counter->run.n > counter->run.done; }
+/* Counts those in the window whose time has come. Before anything else is done with the window. */
+void limits_run_settle(struct limits_tree *tree, struct limits_place *place, struct limits_counter *counter,
+                       struct limits_allowance allowance, int64_t now_ms);
+/* When `n` more (at most the amount, at least 1) would be let out, all of them. */
+int64_t limits_run_slot(struct limits_counter *counter, struct limits_allowance allowance, uint64_t n, int64_t now_ms);
+/* Books them for that time. */
+void limits_run_book(struct limits_counter *counter, struct limits_allowance allowance, uint64_t n, int64_t now_ms);
+/* Takes back up to `n` of the last ones; how many it were. */
+uint64_t limits_run_undo(struct limits_counter *counter, uint64_t n);
 
 size_t limits_tree_octets(const struct limits_tree *tree);
 /* May a window get more entries? */

@@ -83,6 +83,8 @@ static json_t *recipient(struct queue_role *role, const struct queue_share *shar
         set_text(object, "held_by", held.host);
         set_text(object, "why", held.text);
     }
+    if (share->place == QUEUE_DUE && (share->flags & QUEUE_SHARE_LATE))
+        set_text(object, "why", SPAN("a limit of the sender has no room before"));
     const struct queue_stayer *stayer = share->message->account->stays
                                             ? queue_stayer_find(&role->queue, queue_account_name(share->message->account))
                                             : NULL;

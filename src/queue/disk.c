@@ -146,7 +146,7 @@ static bool recipients_pack(const struct spool_envelope *envelope, struct buf *p
 {
     for (uint32_t i = 0; i < envelope->recipient_count; i++) {
         struct spool_recipient recipient = spool_envelope_recipient(envelope, i);
-        writer_recipient_put(packed, &(struct writer_recipient){ recipient.notify, recipient.address });
+        writer_recipient_put(packed, &(struct writer_recipient){ recipient.notify, recipient.address, recipient.wait_s });
     }
     return !packed->failed;
 }

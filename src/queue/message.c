@@ -1,10 +1,12 @@
 #include "base/hash.h"
+#include "base/id.h"
 #include "base/mutant.h"
 #include "queue/accounts.h"
 #include "queue/schedule.h"
 #include <stdlib.h>
 
 #define MIB (UINT64_C(1) << 20)
+#define WAIT_MOST_S (31u * 24 * 3600) /* whatever its writer says */
 
 const char *queue_place_name(enum queue_place place)
 {
@@ -319,7 +321,8 @@ static bool domain_of(const struct queue *queue, struct span address, char lower
 }
 
 /* Takes over one reference to the domain. */
-static struct queue_share *share_begin(struct queue *queue, struct queue_message *message, struct queue_domain *domain)
+static struct queue_share *share_begin(struct queue *queue, struct queue_message *message, struct queue_domain *domain,
+                                       int64_t after_ms)
 {
     struct queue_share *share = slab_take(&queue->share_slab);
     if (!share) {
@@ -330,6 +333,8 @@ static struct queue_share *share_begin(struct queue *queue, struct queue_message
     share->message = message;
     share->domain = domain;
     share->place = QUEUE_HELD;
+    share->retry_ms = after_ms;
+    share->flags = after_ms ? QUEUE_SHARE_LATE : 0;
     share->next = message->shares;
     message->shares = share;
     return share;
@@ -339,7 +344,7 @@ struct queue_share *queue_share_begin(struct queue *queue, struct queue_message 
                                       struct span route)
 {
     struct queue_domain *known = queue_domain_ref(queue, domain, route);
-    return known ? share_begin(queue, message, known) : NULL;
+    return known ? share_begin(queue, message, known, 0) : NULL;
 }
 
 static enum status recipient_add(struct queue *queue, struct queue_message *message, const struct writer_recipient *from,
@@ -353,8 +358,9 @@ static enum status recipient_add(struct queue *queue, struct queue_message *mess
     if (!domain)
         return STATUS_MEMORY;
     struct queue_share *share = domain->filling;
-    if (!share || share->count >= (uint32_t)queue->settings->recipients_per_transaction)
-        domain->filling = share = share_begin(queue, message, domain);
+    int64_t after_ms = from->wait_s ? id_time_wall_ms(message->id) + (int64_t)MIN(from->wait_s, WAIT_MOST_S) * TIME_SECOND_MS : 0;
+    if (!share || share->retry_ms != after_ms || share->count >= (uint32_t)queue->settings->recipients_per_transaction)
+        domain->filling = share = share_begin(queue, message, domain, after_ms);
     else
         domain->refs--; /* the share has one already, so this is not the last */
     struct queue_rcpt rcpt = { .index = index, .notify = from->notify };

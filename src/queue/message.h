@@ -45,6 +45,7 @@ enum {
     QUEUE_SHARE_HELD = 2,           /* `held` may say by whom and why */
     QUEUE_SHARE_DELIVERED = 4,      /* a report of success is owed, nothing else: delivered, */
     QUEUE_SHARE_RELAYED = 8,        /* or relayed */
+    QUEUE_SHARE_LATE = 32,          /* a limit keeps, or kept, it until `retry_ms`; nothing was tried yet */
     QUEUE_SHARE_LAST = 16,          /* its time ran out while nobody was here: it has one more attempt; not on disk */
 };
 

@@ -175,7 +175,7 @@ enum status queue_arrived(struct queue *queue, int64_t now_ms, const struct queu
         return status;
     queue->counts.accepted += arrival->recipient_count;
     for (struct queue_share *share = message->shares; share; share = share->next)
-        queue_share_go(queue, share);
+        queue_share_resume(queue, share);
     tell_paused(queue, message, arrival);
     queue_pump(queue);
     return STATUS_OK;

@@ -91,6 +91,7 @@ static void defer_again(struct queue *queue, struct queue_share *share, const st
     share->last = queue_reason_keep(queue, queue_reason_ref(queue, &entry->words));
     share->tries = entry->tries;
     share->retry_ms = entry->retry_ms;
+    share->flags &= (uint8_t)~QUEUE_SHARE_LATE;
 }
 
 static void reroute(struct queue *queue, struct queue_share *share, struct span route)
@@ -365,7 +366,8 @@ static void share_last_chance(struct queue_share *share)
 static void share_not_too_late(const struct queue *queue, struct queue_share *share)
 {
     int64_t longest_ms = queue->settings->longest_retry_ms / 100 * (100 + queue->settings->jitter);
-    share->retry_ms = MIN(share->retry_ms, queue->now_ms + longest_ms);
+    if (!(share->flags & QUEUE_SHARE_LATE))
+        share->retry_ms = MIN(share->retry_ms, queue->now_ms + longest_ms);
 }
 
 static void message_resume(struct queue *queue, struct queue_message *message)
@@ -374,7 +376,7 @@ static void message_resume(struct queue *queue, struct queue_message *message)
     for (struct queue_share *next, *share = message->shares; share; share = next) {
         next = share->next;
         share_not_too_late(queue, share);
-        if (is_late)
+        if (is_late && !((share->flags & QUEUE_SHARE_LATE) && share->retry_ms > queue->now_ms))
             share_last_chance(share);
         if (share->flags & (QUEUE_SHARE_DELIVERED | QUEUE_SHARE_RELAYED)) {
             queue_share_release(queue, share); /* only its report is left, which nobody holds */

@@ -50,5 +50,8 @@ int64_t queue_notice_ms(const struct queue_settings *settings, const struct queu
     if (settings->delay_notice_ms == 0 || (share->flags & QUEUE_SHARE_NOTICED) ||
         (share->message->flags & QUEUE_MESSAGE_NULL_SENDER) || !wants_notice(share))
         return INT64_MAX;
-    return id_time_wall_ms(share->message->id) + settings->delay_notice_ms;
+    int64_t begin_ms = id_time_wall_ms(share->message->id);
+    if (share->flags & QUEUE_SHARE_LATE)
+        begin_ms = MAX(begin_ms, share->retry_ms); /* that it waited until then was meant */
+    return begin_ms + settings->delay_notice_ms;
 }

@@ -226,6 +226,7 @@ void settle_defer(struct queue *queue, struct queue_share *share, const struct q
                                  .words = queue_reason_words(reason) };
     settle_journal(queue, share, NULL, 0, &entry);
     queue->counts.deferred += share->count;
+    share->flags &= (uint8_t)~QUEUE_SHARE_LATE;
     queue_share_wait(queue, share, retry_ms);
 }
 

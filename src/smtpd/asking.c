@@ -110,7 +110,8 @@ static bool take(struct asking *asking, uint16_t kind, struct span body)
         if (!tell_counted_get(body, &counted))
             return false;
         deliver(asking, counted.token, &(struct answer){ .kind = ANSWER_COUNTED, .result = counted.result, .text = counted.text,
-                                                          .taken_ms = counted.taken_ms });
+                                                          .taken_ms = counted.taken_ms, .message_wait_s = counted.message_wait_s,
+                                                          .recipient_wait_s = counted.recipient_wait_s });
         return true;
     default:
         return false;

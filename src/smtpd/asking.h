@@ -14,6 +14,7 @@ struct answer {
     uint64_t credential; /* LOGIN: as in struct tell_auth */
     bool restricted;
     uint64_t taken_ms;   /* COUNTED */
+    uint32_t message_wait_s, recipient_wait_s; /* COUNTED: as in struct tell_counted */
 };
 
 /* One question at a time; lives inside whoever asks. */

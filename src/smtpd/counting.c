@@ -76,6 +76,7 @@ bool counting_take(struct session *session, const struct answer *answer, unsigne
     };
     if (answer->kind == ANSWER_COUNTED && answer->result == COUNTED_YES) {
         note(session->transaction, answer);
+        intake_waits(&session->transaction->intake, answer->message_wait_s);
         return true;
     }
     bool told = answer->kind == ANSWER_COUNTED && answer->result < ARRAY_LEN(refusals);

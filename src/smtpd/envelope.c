@@ -154,6 +154,8 @@ static void on_counted(struct session *session, const struct answer *answer)
     struct status_code status;
     if (counting_take(session, answer, &code, &status)) {
         accept_recipient(session, address, span_from(both, address.n), transaction->waiting_notify);
+        if (answer->recipient_wait_s && session->transaction)
+            intake_recipient_waits(&session->transaction->intake, answer->recipient_wait_s);
         return;
     }
     uint32_t errors = session->server.errors;

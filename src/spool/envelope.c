@@ -5,8 +5,10 @@
 enum { AT_ACCEPTED = 0, AT_FLAGS = 8, AT_RET = 12, AT_COUNT = 16, AT_TABLE = 20, AT_LENGTHS = 24 };
 enum { TEXT_ACCOUNT, TEXT_SENDER, TEXT_ENVID, TEXT_CLIENT, TEXT_HELO, TEXT_PROTOCOL, TEXT_COUNT };
 #define FIXED_OCTETS (AT_LENGTHS + 2u * TEXT_COUNT)
-/* Of a recipient: u8 notify, u8 zero, u16 length of the address, u16 length of the ORCPT, then both. */
+/* Of a recipient: u8 notify, u8 octets behind the texts (0 or 4), u16 length of the address, u16 length of the ORCPT, then
+ * both, then perhaps u32 seconds that it waits. */
 #define RECIPIENT_OCTETS 6u
+#define WAIT_OCTETS 4
 
 static const size_t text_member[TEXT_COUNT] = {
     [TEXT_ACCOUNT] = offsetof(struct spool_envelope, account), [TEXT_SENDER] = offsetof(struct spool_envelope, sender),
@@ -48,11 +50,15 @@ static char *put_recipients(const struct spool_envelope *envelope, char *start, 
         const struct spool_recipient *recipient = &envelope->recipients[i];
         le32_set(table + 4 * (size_t)i, (uint32_t)(to - start));
         to[0] = (char)recipient->notify;
-        to[1] = 0;
+        to[1] = recipient->wait_s ? WAIT_OCTETS : 0;
         le16_set(to + 2, (uint16_t)recipient->address.n);
         le16_set(to + 4, (uint16_t)recipient->orcpt.n);
         to = put_span(to + RECIPIENT_OCTETS, recipient->address);
         to = put_span(to, recipient->orcpt);
+        if (recipient->wait_s) {
+            le32_set(to, recipient->wait_s);
+            to += WAIT_OCTETS;
+        }
     }
     return to;
 }
@@ -68,7 +74,8 @@ enum status spool_envelope_encode(const struct spool_envelope *envelope, struct 
     for (unsigned i = 0; i < TEXT_COUNT; i++)
         texts += text_of(&copy, i)->n;
     for (uint32_t i = 0; i < envelope->recipient_count; i++)
-        recipients += 4u + RECIPIENT_OCTETS + envelope->recipients[i].address.n + envelope->recipients[i].orcpt.n;
+        recipients += 4u + RECIPIENT_OCTETS + envelope->recipients[i].address.n + envelope->recipients[i].orcpt.n +
+                      (envelope->recipients[i].wait_s ? WAIT_OCTETS : 0u);
     size_t table = align4(FIXED_OCTETS + texts);
     enum status status = buf_reserve(ret, table + recipients);
     if (status != STATUS_OK)
@@ -113,10 +120,12 @@ static bool recipients_whole(const struct spool_envelope *envelope)
         if (le32_get(bytes.p + envelope->table + 4 * (size_t)i) != at || at + RECIPIENT_OCTETS > bytes.n)
             return false;
         uint16_t address = le16_get(bytes.p + at + 2), orcpt = le16_get(bytes.p + at + 4);
-        if (address > SPOOL_TEXT_MAX || orcpt > SPOOL_TEXT_MAX || at + RECIPIENT_OCTETS + address + orcpt > bytes.n ||
+        uint8_t more = (uint8_t)bytes.p[at + 1];
+        if ((more != 0 && more != WAIT_OCTETS) || address > SPOOL_TEXT_MAX || orcpt > SPOOL_TEXT_MAX ||
+            at + RECIPIENT_OCTETS + address + orcpt + more > bytes.n ||
             !is_address(bytes.p + at + RECIPIENT_OCTETS, address) || !is_xtext(bytes.p + at + RECIPIENT_OCTETS + address, orcpt))
             return false;
-        at += RECIPIENT_OCTETS + (uint64_t)address + orcpt;
+        at += RECIPIENT_OCTETS + (uint64_t)address + orcpt + more;
     }
     return at == bytes.n;
 }
@@ -158,5 +167,6 @@ struct spool_recipient spool_envelope_recipient(const struct spool_envelope *env
         .address = span_of(p + RECIPIENT_OCTETS, address),
         .orcpt = span_of(p + RECIPIENT_OCTETS + address, orcpt),
         .notify = (uint8_t)p[0],
+        .wait_s = p[1] ? le32_get(p + RECIPIENT_OCTETS + address + orcpt) : 0,
     };
 }

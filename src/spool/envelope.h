@@ -29,6 +29,7 @@ struct spool_recipient {
     struct span address;       /* without angle brackets */
     struct span orcpt;         /* "rfc822;anna@example.org" as given (still xtext); empty: none */
     uint8_t notify;
+    uint32_t wait_s;           /* after the acceptance, before the first attempt; 0: none */
 };
 
 struct spool_envelope {

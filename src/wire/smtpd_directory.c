@@ -263,6 +263,8 @@ void tell_counted_put(struct buf *buf, const struct tell_counted *value)
     wire_put_u64(buf, value->token);
     wire_put_u8(buf, value->result);
     wire_put_u64(buf, value->taken_ms);
+    wire_put_u32(buf, value->message_wait_s);
+    wire_put_u32(buf, value->recipient_wait_s);
     wire_put_span(buf, value->text);
 }
 
@@ -272,6 +274,8 @@ bool tell_counted_get(struct span body, struct tell_counted *ret)
     ret->token = wire_get_u64(&reader);
     ret->result = wire_get_u8(&reader);
     ret->taken_ms = wire_get_u64(&reader);
+    ret->message_wait_s = wire_get_u32(&reader);
+    ret->recipient_wait_s = wire_get_u32(&reader);
     ret->text = wire_get_span(&reader, 4096);
     return wire_end(&reader);
 }

@@ -151,6 +151,8 @@ struct tell_counted {
     uint64_t token;
     uint8_t result;            /* enum counted */
     uint64_t taken_ms;         /* for ask_undo, in directory's own time */
+    uint32_t message_wait_s;   /* with YES: so long the message is kept before anything of it goes out, */
+    uint32_t recipient_wait_s; /* or this recipient of it */
     struct span text;          /* of a refusal, as in tell_verdict */
 };
 

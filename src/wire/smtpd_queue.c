@@ -130,15 +130,21 @@ bool writer_enqueue_get(struct span body, struct writer_enqueue *ret)
     return !reader.bad && ret->recipient_count >= 1 && ret->recipient_count <= WIRE_RECIPIENTS_MAX;
 }
 
+#define WAITS 0x80u /* beside NOTIFY_x: `wait_s` follows */
+
 void writer_recipient_put(struct buf *buf, const struct writer_recipient *value)
 {
-    wire_put_u8(buf, value->notify);
+    wire_put_u8(buf, (uint8_t)(value->notify | (value->wait_s ? WAITS : 0)));
     wire_put_span(buf, value->address);
+    if (value->wait_s)
+        wire_put_u32(buf, value->wait_s);
 }
 
 bool writer_recipient_get(struct wire_reader *recipients, struct writer_recipient *ret)
 {
-    ret->notify = wire_get_u8(recipients);
+    uint8_t notify = wire_get_u8(recipients);
+    ret->notify = notify & (uint8_t)~WAITS;
     ret->address = wire_get_span(recipients, WIRE_ADDRESS_MAX);
+    ret->wait_s = notify & WAITS ? wire_get_u32(recipients) : 0;
     return !recipients->bad;
 }

@@ -74,6 +74,7 @@ struct writer_enqueue {
 struct writer_recipient {
     uint8_t notify;        /* NOTIFY_x */
     struct span address;
+    uint32_t wait_s;       /* after the acceptance, before the first attempt; 0: none */
 };
 
 void queue_welcome_put(struct buf *buf, const struct queue_welcome *value);

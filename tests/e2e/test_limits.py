@@ -361,3 +361,53 @@ def test_a_default_that_is_none_is_refused_with_its_place(make):
     house.change({"accounts": {"limits": ["messages 10/1h"]}})
     done = house.run("check", check=False)
     assert done.returncode != 0 and "each sender" in done.stdout + done.stderr
+
+
+def queued(house):
+    return [recipient for message in house.json("queue", "list") for recipient in message["recipients"]]
+
+
+def test_pace_lets_recipients_out_one_after_the_other(make, sink):
+    house = make("recipients 2/10s each sender pace")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, [f"r{i}@example.net" for i in range(5)])) == [250] * 6
+    late = wait_for("who waits", lambda: [one for one in queued(house) if "limit" in one.get("why", "")])
+    assert all(one["state"] == "waiting" and one["attempts"] == 0 for one in late)
+    sink.wait_messages(2)
+    assert len(house.events("limit-waits", node=ANNA, action="pace")) == 3
+    wait_for("all five", lambda: len({text for message in sink.messages() for text in re.findall(rb"r\d@example\.net", message)}) == 5)
+    wait_for("an empty queue", lambda: not queued(house))
+    assert not house.events("bounced") and not house.events("expired")
+
+
+def test_hold_keeps_a_message_together(make, sink):
+    house = make("recipients 2/1h each sender hold")
+    with login(house) as client:
+        assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+        assert codes(hand_in(client, ANNA, ["b@example.net", "c@example.net", "d@example.net"])) == [250] * 4
+        sink.wait_messages(1)
+        late = wait_for("three who wait", lambda: len(queued(house)) == 3 and queued(house))
+        assert len({one["next"] for one in late}) == 1 and all("limit" in one["why"] for one in late)
+    house.stop()
+    house.start()
+    assert {one["next"] for one in queued(house)} == {late[0]["next"]} # not earlier, not later
+    with login(house) as client: # nothing overtakes what waits
+        assert codes(hand_in(client, ANNA, ["e@example.net"])) == [250, 250]
+    assert wait_for("four", lambda: len(queued(house)) == 4 and len(queued(house)))
+    house.run("queue", "retry", "--account", ANNA)
+    sink.wait_messages(3)
+
+
+def test_who_would_wait_too_long_is_refused(tmp_path, sink):
+    house = House(tmp_path / "house", {"accounts": {"limits": ["messages 1/1h each sender pace"], "limit-wait": "90min"}},
+                  accounts=((ANNA, "secret"),))
+    house.route_all_to(sink.port)
+    house.start()
+    try:
+        with login(house) as client:
+            for _ in range(2):
+                assert codes(hand_in(client, ANNA, ["a@example.net"])) == [250, 250]
+            [answer] = hand_in(client, ANNA, ["a@example.net"])
+            assert answer[0] == 450 and b"limit of 1 message per hour for anna@example.org reached" in answer[1], answer
+    finally:
+        house.stop()

@@ -1,5 +1,6 @@
 #include "limits/store.h"
 #include "limits_house.h"
+#include <stdlib.h>
 
 static const struct limits_tree_setup plain;
 enum { SENDERS = 40 };
@@ -65,6 +66,32 @@ static struct limits_reading read_at(struct limits_tree *tree, const struct limi
     struct limits_reading reading;
     limits_tree_read(tree, node, &node->rules[rule], HOUSE_BEGIN + at, &reading);
     return reading;
+}
+
+/* What pace lets out later is let out at the same times by who comes after a kill. */
+static void test_a_run_goes_on(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    struct house_node house;
+    struct limits_node shop = house_node(&house, LIMITS_SENDER, "shop", "messages 10/1h pace");
+    struct limits_verdict before, after;
+    begin(world);
+    for (unsigned i = 0; i < 17; i++)
+        assert_int_equal(house_take(world->tree, &shop, 1, LIMITS_MESSAGES, 1, i * 100), 1);
+    write_batch(world, 2000);
+    struct limits_tree *again = tree_new();
+    struct limits_store store = { 0 };
+    limits_store_replay(&store, again, buf_span(&world->file), HOUSE_BEGIN + 2000, HOUSE_BEGIN + 2000);
+    assert_int_equal(read_at(again, &shop, 0, 2000).late, 7);
+    for (int64_t at = 2000; at < 3 * HOUSE_HOUR; at += 10 * HOUSE_MINUTE) {
+        struct limits_request request = house_request(&shop, 1, LIMITS_MESSAGES, 1, at);
+        limits_tree_take(world->tree, &request, &before);
+        limits_tree_take(again, &request, &after);
+        assert_in_range(after.wait_ms, MAX(before.wait_ms - 1000, 0), before.wait_ms + 1000);
+    }
+    limits_tree_free(again);
+    end(world);
+    free(world);
 }
 
 /* What was undone is taken off the youngest entry, so a few may clear a little earlier or later. */
@@ -241,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_torn),
         cmocka_unit_test(test_rewrite),
         cmocka_unit_test(test_clock_and_warnings),
+        cmocka_unit_test(test_a_run_goes_on),
         cmocka_unit_test(test_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

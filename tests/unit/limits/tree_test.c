@@ -65,6 +65,94 @@ static void test_chain(void **state)
     limits_tree_free(tree);
 }
 
+/* What comes too fast is put off: in order, never more than the amount in any hour, and not later than it must. */
+static void test_pace_lets_out_evenly(void **state)
+{
+    enum { MAIL = 400, AMOUNT = 50 };
+    static int64_t out[MAIL];
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct house_node house;
+        struct limits_node node = house_node(&house, LIMITS_SENDER, "shop", "recipients 50/1h pace");
+        struct limits_tree *tree = new_tree(0, NULL);
+        int64_t at = 0;
+        uint64_t random = seed;
+        for (unsigned i = 0; i < MAIL; i++) {
+            struct limits_verdict verdict;
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            at += (int64_t)((random >> 40) % (seed % 2 ? 20000 : 140000));
+            struct limits_request request = house_request(&node, 1, LIMITS_RECIPIENTS, 1, at);
+            limits_tree_take(tree, &request, &verdict);
+            assert_int_equal(verdict.outcome, LIMITS_VERDICT_PASS);
+            assert_int_equal(verdict.granted, 1);
+            assert_true((verdict.wait_ms > 0) == (verdict.late_rule == &house.rules[0]));
+            out[i] = at + verdict.wait_ms;
+            assert_true(i == 0 || out[i] >= out[i - 1]); /* nobody overtakes */
+            if (i >= AMOUNT)
+                assert_true(out[i] - out[i - AMOUNT] >= HOUSE_HOUR - 1);
+        }
+        /* Not slower than the limit: what has to wait goes within its share of the time and two windows. */
+        assert_true(out[MAIL - 1] <= MAX(at, (int64_t)MAIL * HOUSE_HOUR / AMOUNT) + 2 * HOUSE_HOUR);
+        limits_tree_free(tree);
+    }
+}
+
+static void test_pace_has_an_end_and_an_undo(void **state)
+{
+    struct house_node house;
+    struct limits_node node = house_node(&house, LIMITS_SENDER, "shop", "recipients 10/1h hold");
+    struct limits_tree *tree = new_tree(0, NULL);
+    struct limits_verdict verdict;
+    struct limits_reading reading;
+    limits_tree_set_wait(tree, 2 * HOUSE_HOUR);
+    struct limits_request request = house_request(&node, 1, LIMITS_RECIPIENTS, 1, 0);
+    unsigned taken = 0;
+    for (;; taken++) {
+        limits_tree_take(tree, &request, &verdict);
+        if (verdict.outcome != LIMITS_VERDICT_PASS)
+            break;
+        assert_true(verdict.wait_ms <= 2 * HOUSE_HOUR);
+    }
+    assert_in_range(taken, 20, 21); /* ten now, ten within the next hour, and who comes at its end */
+    assert_ptr_equal(verdict.rule, &house.rules[0]);
+    assert_in_range(verdict.clear_wall_ms, HOUSE_BEGIN + 1, HOUSE_BEGIN + 10 * HOUSE_MINUTE);
+    limits_tree_read(tree, &node, &house.rules[0], HOUSE_BEGIN, &reading);
+    assert_int_equal(reading.late, taken - 10);
+    limits_tree_undo(tree, &request, HOUSE_BEGIN); /* the last one's place is free */
+    limits_tree_take(tree, &request, &verdict);
+    assert_int_equal(verdict.outcome, LIMITS_VERDICT_PASS);
+    limits_tree_read(tree, &node, &house.rules[0], HOUSE_BEGIN + 90 * HOUSE_MINUTE, &reading);
+    assert_in_range(reading.count, 5, 6); /* of the run; those of now have gone */
+    limits_tree_sweep(tree, HOUSE_BEGIN + 90 * HOUSE_MINUTE, 10);
+    limits_tree_read(tree, &node, &house.rules[0], HOUSE_BEGIN + 95 * HOUSE_MINUTE, &reading);
+    assert_true(reading.late > 0);
+    limits_tree_read(tree, &node, &house.rules[0], HOUSE_BEGIN + 5 * HOUSE_HOUR, &reading);
+    assert_int_equal(reading.late + reading.count, 0);
+    limits_tree_free(tree);
+}
+
+/* What is alone more than the limit, and what has happened already, is not put off. */
+static void test_what_is_not_put_off(void **state)
+{
+    struct house_node house;
+    struct limits_node node = house_node(&house, LIMITS_SENDER, "a", "bytes 1000B/1h pace; logins 1/1h pace; failures 1/1h pace; "
+                                                                     "recipients 2/1h defer; messages 1/1h pace");
+    struct limits_tree *tree = new_tree(0, NULL);
+    struct limits_verdict verdict;
+    struct limits_request request = house_request(&node, 1, LIMITS_BYTES, 1001, 0);
+    limits_tree_take(tree, &request, &verdict);
+    assert_int_equal(verdict.outcome, LIMITS_VERDICT_LIMITED);
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_LOGINS, 2, 0), 1);
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_FAILURES, 1, 0), 1);
+    request = house_request(&node, 1, LIMITS_FAILURES, 1, HOUSE_MINUTE);
+    limits_tree_ask(tree, &request, &verdict); /* may one more be sent by who has failed enough? later */
+    assert_int_equal(verdict.outcome, LIMITS_VERDICT_PASS);
+    assert_in_range(verdict.wait_ms, 58 * HOUSE_MINUTE, 60 * HOUSE_MINUTE);
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_RECIPIENTS, 3, 0), 2);
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_MESSAGES, 1, 0), 1);
+    assert_int_equal(house_take(tree, &node, 1, LIMITS_MESSAGES, 1, 0), 1);
+    limits_tree_free(tree);
+}
+
 static void test_flags(void **state)
 {
     struct house_node house;
@@ -319,7 +407,10 @@ static void test_sums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),         cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_chain),         cmocka_unit_test(test_pace_lets_out_evenly),
+        cmocka_unit_test(test_pace_has_an_end_and_an_undo),
+        cmocka_unit_test(test_what_is_not_put_off),
+        cmocka_unit_test(test_flags),
         cmocka_unit_test(test_several_rules), cmocka_unit_test(test_undo),
         cmocka_unit_test(test_warnings),      cmocka_unit_test(test_changed_rules),
         cmocka_unit_test(test_full),          cmocka_unit_test(test_sums),

@@ -29,6 +29,48 @@ static void test_one_message_goes(void **state)
     play_free(play);
 }
 
+/* Whom a limit keeps: nothing is tried and nobody is told before his time, and each goes at his own. */
+static void test_who_waits_for_a_limit(void **state)
+{
+    static const uint32_t waits[] = { 0, 3600, 3600, 6 * 3600, 7 * 24 * 3600 };
+    struct play *play = play_new();
+    play_delivery(play, 0, 10);
+    AUTO(buf_done) struct buf packed = BUF_EMPTY(1000);
+    for (unsigned i = 0; i < ARRAY_LEN(waits); i++)
+        writer_recipient_put(&packed, &(struct writer_recipient){ 0, SPAN("a@x.example"), waits[i] });
+    uint64_t id = play_id(play);
+    struct queue_arrival arrival = { .id = id, .segment = 1, .offset = play->offset, .length = 64, .account = SPAN("anna"),
+                                     .sender = SPAN("anna@example.org"), .recipient_count = ARRAY_LEN(waits),
+                                     .recipients = buf_span(&packed) };
+    int64_t begin = play->now;
+    assert_int_equal(queue_arrived(&play->queue, begin, &arrival), STATUS_OK);
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 1);
+    assert_int_equal(play->grants[0].count, 1);
+    assert_int_equal(play->queue.by_place[QUEUE_DUE], 4);
+    play_deliver(play, &play->grants[0]);
+    play_until(play, begin + TIME_HOUR_MS - 1000);
+    assert_int_equal(play->grant_count, 1);
+    play_until(play, begin + TIME_HOUR_MS + 1000);
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 2);
+    assert_int_equal(play->grants[1].count, 2);
+    play_deliver(play, &play->grants[1]);
+    play_until(play, begin + 5 * TIME_HOUR_MS);
+    assert_int_equal(play->report_count, 0); /* no notice of a delay that was meant */
+    play_until(play, begin + 6 * TIME_HOUR_MS + 1000);
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->grant_count, 3);
+    play_deliver(play, &play->grants[2]);
+    play_until(play, begin + 7 * TIME_DAY_MS + 1000); /* longer than anything is tried: it gets its attempt all the same */
+    play_resolve_all(play, "mx");
+    assert_int_equal(play->report_count, 0);
+    assert_int_equal(play->grant_count, 4);
+    play_deliver(play, &play->grants[3]);
+    assert_null(queue_message_find(&play->queue, id));
+    play_free(play);
+}
+
 static void test_domains_of_one_site_share_a_lease(void **state)
 {
     struct play *play = play_new();
@@ -534,6 +576,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_message_goes),
+        cmocka_unit_test(test_who_waits_for_a_limit),
         cmocka_unit_test(test_domains_of_one_site_share_a_lease),
         cmocka_unit_test(test_transactions_are_bounded),
         cmocka_unit_test(test_retries_grow_and_expire),

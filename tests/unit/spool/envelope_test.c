@@ -17,7 +17,7 @@ static void round_trip(void **state)
 {
     struct spool_recipient two[] = {
         { SPAN("a@example.net"), SPAN("rfc822;a@example.net"), SPOOL_NOTIFY_NEVER },
-        { SPAN("b@example.net"), SPAN_NONE, 0 },
+        { SPAN("b@example.net"), SPAN_NONE, 0, 3600 },
     };
     struct spool_envelope envelope = sample(two, 2), got;
     AUTO(buf_done) struct buf buf = BUF_EMPTY(1u << 20);
@@ -35,6 +35,11 @@ static void round_trip(void **state)
     assert_int_equal(first.notify, SPOOL_NOTIFY_NEVER);
     assert_true(span_eq(second.address, two[1].address));
     assert_int_equal(second.orcpt.n, 0);
+    assert_true(first.wait_s == 0 && second.wait_s == 3600);
+    size_t more = buf.n - 4 - 6 - two[1].address.n + 1; /* of its octets, the one that says how many lie behind the texts */
+    assert_int_equal(buf.p[more], 4);
+    buf.p[more] = 3;
+    assert_int_equal(spool_envelope_decode(buf_span(&buf), &got), STATUS_DAMAGED);
 }
 
 static void ten_thousand_recipients(void **state)

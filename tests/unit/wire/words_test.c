@@ -61,7 +61,7 @@ static void test_enqueue(void **state)
 {
     AUTO(buf_done) struct buf packed = BUF_EMPTY(10000), buf = BUF_EMPTY(10000);
     writer_recipient_put(&packed, &(struct writer_recipient){ NOTIFY_FAILURE | NOTIFY_DELAY, SPAN("a@example.org") });
-    writer_recipient_put(&packed, &(struct writer_recipient){ 0, SPAN("b@example.org") });
+    writer_recipient_put(&packed, &(struct writer_recipient){ NOTIFY_DELAY, SPAN("b@example.org"), 3600 });
     struct writer_enqueue enqueue = { .id = 1, .segment = 2, .offset = 3, .length = 4, .flags = ENQUEUE_UTF8,
                                       .octets = 5, .accepted_wall_ms = -6, .account = SPAN("anna"), .sender = SPAN(""),
                                       .recipient_count = 2, .recipients = buf_span(&packed) }, back;
@@ -73,7 +73,10 @@ static void test_enqueue(void **state)
     assert_true(writer_recipient_get(&reader, &recipient));
     assert_span(recipient.address, "a@example.org");
     assert_int_equal(recipient.notify, NOTIFY_FAILURE | NOTIFY_DELAY);
+    assert_int_equal(recipient.wait_s, 0);
     assert_true(writer_recipient_get(&reader, &recipient));
+    assert_int_equal(recipient.notify, NOTIFY_DELAY);
+    assert_int_equal(recipient.wait_s, 3600);
     assert_true(wire_end(&reader));
     assert_false(writer_recipient_get(&reader, &recipient));
 }
