@@ -30,6 +30,13 @@ static const char tail_node[] = "\nWhat can be set for `set` is told by `goniec 
 static const char tail_audit[] = "\n  --last N           so many lines (100)\n"
                                  "  --since WHEN       none older: 2027-01-31, or a time back from now: 7d\n";
 
+static const char tail_directory[] =
+    "\nOptions of `apply` (FILE -: the standard input):\n"
+    "  --dry-run          tells what would be changed\n"
+    "  --prune            removes what the file does not name, of the kinds that it lists\n"
+    "Of `dump`:\n"
+    "  --hashes           with what is stored of the passwords\n";
+
 static const char tail_limits[] = "  --since WHEN       of simulate: from when on, 2027-01-31 or a time back from now (30d)\n";
 
 static const struct account_group groups[] = {
@@ -38,7 +45,7 @@ static const struct account_group groups[] = {
     { "customer", TREE_CUSTOMER, customer_verbs, tail_node, NULL },
     { "domain", TREE_DOMAIN, domain_verbs, tail_node, NULL },
     { "sender", TREE_SENDER, sender_verbs, NULL, NULL },
-    { "directory", TREE_SERVER, directory_verbs, NULL, NULL },
+    { "directory", TREE_SERVER, directory_verbs, tail_directory, NULL },
     { "limits", TREE_SENDER, limits_verbs, tail_limits, NULL },
     { "audit", TREE_SERVER, audit_verbs, tail_audit, "show" },
 };
@@ -77,6 +84,7 @@ static bool take_flag(struct account_options *options, const char *word)
 {
     const struct { const char *name; bool *place; } flags[] = {
         { "--json", &options->json },         { "--password-stdin", &options->from_stdin }, { "--generate", &options->generate },
+        { "--dry-run", &options->dry_run },   { "--prune", &options->prune },                { "--hashes", &options->hashes },
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (strcmp(word, flags[i].name) == 0)

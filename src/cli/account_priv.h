@@ -15,7 +15,7 @@ struct account_words {
 struct account_options {
     const char *config, *database, *name, *hash, *reason, *customer, *domain, *expires, *since, *last;
     struct account_words aliases, networks, senders, limits;
-    bool json, from_stdin, generate;
+    bool json, from_stdin, generate, dry_run, prune, hashes;
 };
 
 struct account_group;
@@ -65,6 +65,9 @@ MUST_CHECK bool node_find(struct account_call *call, struct tree_node *ret);
 int node_report(const struct account_call *call, enum status status, const char *done);
 int node_run_set(struct account_call *call);
 int account_print(struct account_call *call); /* one, in full */
+/* cli/apply.c: the tree out of a file, and into one. */
+int apply_run(struct account_call *call);
+int dump_run(struct account_call *call);
 int node_run_suspend(struct account_call *call);
 int node_run_resume(struct account_call *call);
 /* Another node that a word names. False: complained. */

@@ -394,6 +394,9 @@ const struct account_verb directory_verbs[] = {
       "says something on the server" },
     { "suspend", "[--reason TEXT]", 0, 0, ACCOUNT_CHANGES | ACCOUNT_TAKES, node_run_suspend, "nobody logs in or sends" },
     { "resume", "", 0, 0, ACCOUNT_CHANGES, node_run_resume, "takes `suspend` back" },
+    { "apply", "FILE [--dry-run] [--prune]", 1, 1, ACCOUNT_CHANGES | ACCOUNT_TAKES | ACCOUNT_NAMELESS, apply_run,
+      "makes customers, domains and accounts be as the file says, and tells the difference; all of it or nothing" },
+    { "dump", "[--hashes]", 0, 0, 0, dump_run, "all of them as `apply` reads it" },
     { 0 }
 };
 
