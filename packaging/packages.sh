@@ -12,7 +12,8 @@ count="strace valgrind"
 test="libcmocka-dev mandoc python3-pytest python3-pytest-timeout
   python3-pytest-xdist curl swaks gsasl libnet-ssleay-perl libmailtools-perl
   libauthen-sasl-perl libio-socket-ssl-perl msmtp nsd ca-certificates openssl git git-email nodejs
-  node-nodemailer systemd iproute2 php-cli bsd-mailx s-nail opendkim opendkim-tools python3-milter $count"
+  node-nodemailer systemd iproute2 php-cli bsd-mailx s-nail opendkim opendkim-tools rspamd
+  python3-milter $count"
 servers="postfix dovecot-core dovecot-lmtpd"
 
 case "${1:-build}" in

@@ -1,8 +1,10 @@
-"""The milter machine against milters that others wrote: OpenDKIM, and libmilter by pymilter."""
+"""The milter machine against milters that others wrote: OpenDKIM, libmilter by pymilter, and rspamd, which has protocol code
+of its own."""
 import base64
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,10 +26,11 @@ class Peer:
 
     def __init__(self, command, socket):
         self.socket = socket
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        start_new_session=True)
 
     def __enter__(self):
-        until = time.monotonic() + DEADLINE
+        until = time.monotonic() + 3 * DEADLINE  # rspamd compiles its patterns first
         while not self.socket.is_socket():
             assert self.process.poll() is None, self.process.stderr.read()
             assert time.monotonic() < until, "the milter does not come up"
@@ -35,7 +38,7 @@ class Peer:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()  # libmilter takes five seconds to end in good order, and keeps nothing
+        os.killpg(self.process.pid, signal.SIGKILL)  # libmilter takes five seconds to end in good order, and keeps nothing
         self.process.communicate()
 
 
@@ -114,3 +117,30 @@ def test_libmilter_refuses_at_the_end(changer, subject, want):
 def test_libmilter_says_that_it_is_still_at_it(changer):
     message = MESSAGE.format(subject="slow", body="x\r\n")
     assert drive(changer, message) == ([], message)
+
+
+RSPAMD = """
+options {{ pidfile = "{0}/pid"; tempdir = "{0}"; hs_cache_dir = "{0}"; filters = ""; gtube_patterns = "all";
+  dns {{ nameserver = ["127.0.0.1"]; timeout = 0.1s; retransmits = 1; }}
+  url_tld = "/usr/share/rspamd/effective_tld_names.dat"; }}
+logging {{ type = "file"; filename = "{0}/log"; level = "info"; }}
+actions {{ reject = 15; add_header = 6; }}
+worker "rspamd_proxy" {{ bind_socket = "{0}/m mode=0666"; milter = yes; timeout = 20s; count = 1;
+  upstream "local" {{ default = yes; self_scan = yes; }} }}
+lua = "/dev/null";
+"""
+
+
+def test_rspamd_takes_a_good_message_and_refuses_the_one_that_all_filters_refuse(tmp_path):
+    if not shutil.which("rspamd"):
+        pytest.skip("no rspamd")
+    tmp_path.chmod(0o777)
+    config, socket = tmp_path / "rspamd.conf", tmp_path / "m"
+    config.write_text(RSPAMD.format(tmp_path))
+    with Peer(["rspamd", "-f", "-i", "-c", config], socket):
+        good = MESSAGE.format(subject="hello", body="hello\r\n")
+        assert drive(socket, good, login="") == (["end accept 0 0.0.0 "], good)
+        bad = good + "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+        assert drive(socket, bad, login="") == (["end reject 554 5.7.1 Gtube pattern"], "")
+    seen = (tmp_path / "log").read_text()
+    assert "qid: <0AXJ7>, ip: 192.0.2.1, from: <anna@example.org>" in seen
