@@ -4,10 +4,12 @@
 #include "directory/backlog.h"
 #include "directory/directory.h"
 #include "directory/keys.h"
+#include "directory/passwd.h"
 #include "directory/secret.h"
 #include "directory/service.h"
 #include "directory/settings.h"
 #include "wire/process.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +31,8 @@ struct role_state {
     struct conf *conf;  /* the settings last sent */
     struct key_set *next_keys; /* theirs, not yet in force */
     struct buf path;    /* of the database */
+    struct buf folders[PASSWD_FILES_MAX]; /* of its files; the lock borrows them */
+    struct passwd *passwd;
     struct directory_service *service; /* from START on */
     struct tally tally;
     struct list doors;  /* struct door: smtpd processes, the queue */
@@ -161,13 +165,27 @@ static const struct directory_root *root_of(const struct role_state *state)
     return conf_values(state->conf);
 }
 
-/* The accounts and what SQLite puts beside them; nothing else of the machine. */
+/* Their folders: who keeps such a file puts a new one in its place. */
+static void allow_passwd_files(struct role_state *state, struct lock *lock)
+{
+    const struct conf_texts *files = &root_of(state)->accounts.passwd_files;
+    for (size_t i = 0; i < files->n && i < PASSWD_FILES_MAX; i++) {
+        state->folders[i].most = PATH_MAX;
+        size_t slash = span_rfind(files->items[i], '/');
+        buf_clear(&state->folders[i]);
+        buf_add(&state->folders[i], span_head(files->items[i], slash ? slash : 1));
+        lock_allow(lock, buf_cstr(&state->folders[i]), LOCK_MAY_READ);
+    }
+}
+
+/* The accounts and what SQLite puts beside them; files of users; nothing else of the machine. */
 static bool on_lock(void *arg, struct lock *lock)
 {
     struct role_state *state = arg;
     buf_clear(&state->path);
     directory_database_folder(root_of(state), &state->path);
     lock_allow(lock, buf_cstr(&state->path), LOCK_MAY_READ | LOCK_MAY_WRITE);
+    allow_passwd_files(state, lock);
     return root_of(state)->common.locks;
 }
 
@@ -196,7 +214,9 @@ static bool make_service(struct role_state *state, const struct directory_limits
     state->service = directory_service_new(state->process.loop, &state->process.log, buf_cstr(&state->path), limits);
     if (state->service)
         directory_service_count(state->service, &state->tally);
-    return state->service != NULL;
+    if (state->service)
+        state->passwd = passwd_new(state->service);
+    return state->service && state->passwd;
 }
 
 static bool hold_keys(struct role_state *state)
@@ -230,6 +250,7 @@ static void on_hold(void *arg)
     directory_service_scram(state->service, (enum directory_scram)root->accounts.scram, (uint32_t)root->accounts.scram_iterations);
     directory_service_limits(state->service, &root->accounts.limits, root->accounts.limit_wait_ms);
     directory_service_guard(state->service, &limits.guess, &root->relay.networks);
+    passwd_set(state->passwd, &root->accounts.passwd_files, root->accounts.passwd_domain);
     for (LIST_EACH(link, &state->doors))
         if (!CONTAINER(link, struct door, link)->channel)
             door_begin(CONTAINER(link, struct door, link));
@@ -254,11 +275,14 @@ int directory_main(void)
     int exit_status = process_run(&state.process);
     for (LIST_EACH(link, &state.doors))
         door_close(CONTAINER(link, struct door, link));
+    passwd_free(state.passwd);
     directory_service_free(state.service);
     tally_unmap(&state.tally);
     key_set_free(state.next_keys);
     conf_free(state.conf);
     buf_done(&state.path);
+    for (size_t i = 0; i < ARRAY_LEN(state.folders); i++)
+        buf_done(&state.folders[i]);
     process_done(&state.process);
     return exit_status;
 }

@@ -1,5 +1,6 @@
 #include "directory/settings.h"
 #include "directory/holders.h"
+#include "directory/passwd.h"
 
 #define AT(member) CONF_AT(struct directory_settings, member)
 
@@ -43,6 +44,12 @@ static const struct conf_directive rows[] = {
     { "network-ipv4", CONF_INTEGER, AT(network_ipv4), "24", "8", "32",
       "Bits of an IPv4 address that name its network, for the guesses." },
     { "network-ipv6", CONF_INTEGER, AT(network_ipv6), "48", "16", "64", "Bits of an IPv6 address that do." },
+    { "passwd-files", CONF_TEXTS, AT(passwd_files), "[]", NULL, NULL,
+      "Files of users that somebody else keeps: Dovecot's passwd-file, Apache's htpasswd. Each user is an account like all others, whose "
+      "password (credential \"passwd-file\") comes, changes and goes with his line, within three seconds. The user that goniec runs as "
+      "has to be able to read them. A new path holds from the next start.", .check = passwd_check_path },
+    { "passwd-domain", CONF_TEXT, AT(passwd_domain), NULL, NULL, NULL,
+      "The domain of those users of passwd-files who have none. Unset: they log in without." },
     { "limits", CONF_TEXTS, AT(limits), "[\"messages 1000/1d each sender\", \"new-recipients 200/1d each sender\"]", NULL, NULL,
       "How much may be sent where nobody says otherwise; `goniec account set LOGIN limit=...` (or domain, customer, directory) does. Each "
       "says for which kind of node it is the default (each sender). []: no limits but those that are said. A machine that does not "

@@ -19,6 +19,8 @@ struct directory_settings {
     struct conf_texts limits; /* rules with `each`, of limits/rule.h */
     int64_t limit_wait_ms;
     int64_t limit_memory;     /* octets */
+    struct conf_texts passwd_files; /* paths */
+    struct span passwd_domain;
     int64_t network_ipv4, network_ipv6;             /* bits of a network's prefix */
 };
 

@@ -71,6 +71,7 @@ const char *const accounts_texts[ST_COUNT] = {
     [ST_VALUE_ADD] = "INSERT INTO settings (node, name, place, value) VALUES (?1, ?2, ?3, ?4)",
     [ST_VALUES_REMOVE] = "DELETE FROM settings WHERE node = ?1 AND name = ?2",
 
+    [ST_NAMED] = "SELECT n.name, c.stored, c.networks FROM credentials c JOIN nodes n ON n.id = c.sender WHERE c.name = ?1",
     [ST_CREDENTIALS] = CREDENTIAL " WHERE sender = ?1 ORDER BY name",
     [ST_CREDENTIAL_COUNT] = "SELECT count(*), coalesce(sum(handle = ''), 0), coalesce(sum(handle = ?2), 0) FROM credentials"
                             " WHERE sender = ?1",

@@ -10,6 +10,13 @@ static int64_t time_of(const struct limits_counter *counter, uint64_t k)
     return counter->run.begin_ms + offset_of(counter, counter->run.amount, k);
 }
 
+int64_t limits_run_end(const struct limits_counter *counter) { return time_of(counter, counter->run.n - 1); }
+
+bool limits_run_is_idle(const struct limits_counter *counter, int64_t now_ms)
+{
+    return !limits_run_goes_on(counter) || limits_run_end(counter) + counter->per_ms <= now_ms;
+}
+
 /* How many of the run are to be out at that time. */
 static uint64_t due_at(const struct limits_counter *counter, int64_t at_ms)
 {

@@ -25,7 +25,7 @@ enum {
     HAS_RUN = 4,
 };
 #define NOT_SAID UINT32_MAX
-#define RUN_MOST_MS (INT64_C(1000) * LIMITS_PER_MOST_MS)
+#define RUN_MOST_MS (2 * LIMITS_PER_MOST_MS) /* from now; nobody is kept for so long */
 
 static void put(struct buf *ret, uint64_t value, unsigned octets)
 {
@@ -283,6 +283,8 @@ static void read_counter(struct replay *replay, struct limits_place *place, bool
         return;
     memcpy(counter->warned_ms, warned_ms, sizeof warned_ms);
     counter->run = run;
+    if (run.amount && limits_run_end(counter) > replay->now_ms + RUN_MOST_MS)
+        counter->run = (struct limits_run){ 0 };
     limits_window_count(&counter->window, (struct limits_allowance){ 0, 0 }, replay->batch_ms);
     bool owes = counter->window.n != 0; /* a burst is at most the amount, so back before the window is empty */
     counter->window.debt = owes ? MIN(debt, LIMITS_COUNT_MOST) : 0;

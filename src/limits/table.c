@@ -73,7 +73,7 @@ static bool place_is_idle(const struct limits_place *place, int64_t now_ms)
     for (unsigned i = 0; i < place->n; i++) {
         const struct limits_counter *counter = &place->counters[i];
         if (limits_counter_is_level(counter) ? counter->level != 0
-                                             : limits_run_goes_on(counter) || !limits_window_is_idle(&counter->window, now_ms))
+                                             : !limits_run_is_idle(counter, now_ms) || !limits_window_is_idle(&counter->window, now_ms))
             return false;
     }
     return true;
@@ -84,8 +84,9 @@ static void trim(struct limits_tree *tree, struct limits_place *place, int64_t n
 {
     for (unsigned i = 0; i < place->n; i++) {
         struct limits_counter *counter = &place->counters[i];
-        if (limits_counter_is_level(counter) || limits_run_goes_on(counter) || !limits_window_is_idle(&counter->window, now_ms))
+        if (limits_counter_is_level(counter) || !limits_run_is_idle(counter, now_ms) || !limits_window_is_idle(&counter->window, now_ms))
             continue;
+        counter->run = (struct limits_run){ 0 };
         tree->octets -= limits_window_octets(&counter->window);
         limits_window_done(&counter->window);
     }

@@ -60,6 +60,10 @@ static inline bool limits_counter_is_level(const struct limits_counter *counter)
 /* -- runs (limits/run.c) -- */
 
 static inline bool limits_run_goes_on(const struct limits_counter *counter) { return counter->run.n > counter->run.done; }
+/* None of it counts any more. */
+bool limits_run_is_idle(const struct limits_counter *counter, int64_t now_ms);
+/* Its last is let out then. */
+int64_t limits_run_end(const struct limits_counter *counter);
 /* Counts those in the window whose time has come. Before anything else is done with the window. */
 void limits_run_settle(struct limits_tree *tree, struct limits_place *place, struct limits_counter *counter,
                        struct limits_allowance allowance, int64_t now_ms);

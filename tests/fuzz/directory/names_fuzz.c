@@ -1,6 +1,7 @@
 /* What people and other programs write into the accounts: names, values of settings, verifiers, what a credential is bound to.
  * A name has one spelling; a value that may stand there may stand there again; a verifier that is taken prints to itself. */
 #include "directory/credential.h"
+#include "directory/passwd.h"
 #include "directory/scram.h"
 #include "directory/tree.h"
 #include "fuzz.h"
@@ -49,6 +50,21 @@ static void check_verifier(struct span text)
             memcmp(again.server, verifier.server, SCRAM_HASH) == 0);
 }
 
+/* A line of a passwd-file: all that is read lies in it, and what is stored of a password has a form that is known. */
+static void check_line(struct span text)
+{
+    struct passwd_line line;
+    const char *why = NULL;
+    enum status status = passwd_line_read(text, &line, &why);
+    require((status == STATUS_SYNTAX) == (why != NULL));
+    if (status != STATUS_OK)
+        return;
+    require(line.user.n && line.user.p >= text.p && line.user.p + line.user.n <= text.p + text.n);
+    require(span_find(line.user, ':') == line.user.n);
+    require(line.stored.n == 0 || secret_form(line.stored));
+    require(line.networks.n <= text.n);
+}
+
 /* What is bound to nothing that can be read opens nothing. */
 static void check_bounds(struct choices *choices)
 {
@@ -67,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct choices choices = choices_of(data, size);
     unsigned which = choose(&choices);
     struct span exact = fuzz_exact(choices.left);
-    switch (which % 4) {
+    switch (which % 5) {
     case 0:
         for (enum tree_kind kind = TREE_SERVER; kind <= TREE_SENDER; kind++)
             check_name(kind, exact);
@@ -78,6 +94,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 2:
         check_verifier(exact);
+        break;
+    case 3:
+        check_line(exact);
         break;
     default:
         check_bounds(&choices);

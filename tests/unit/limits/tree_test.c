@@ -125,8 +125,8 @@ static void test_pace_has_an_end_and_an_undo(void **state)
     limits_tree_sweep(tree, HOUSE_BEGIN + 90 * HOUSE_MINUTE, 10);
     limits_tree_read(tree, &node, &house.rules[0], HOUSE_BEGIN + 95 * HOUSE_MINUTE, &reading);
     assert_true(reading.late > 0);
-    limits_tree_read(tree, &node, &house.rules[0], HOUSE_BEGIN + 5 * HOUSE_HOUR, &reading);
-    assert_int_equal(reading.late + reading.count, 0);
+    limits_tree_sweep(tree, HOUSE_BEGIN + 5 * HOUSE_HOUR, 10); /* though nobody has looked since */
+    assert_int_equal(limits_tree_totals(tree).nodes, 0);
     limits_tree_free(tree);
 }
 
