@@ -152,6 +152,18 @@ static void on_look(struct loop_timer *timer)
     loop_timer_set(timer, LOOK_MS);
 }
 
+bool directory_backlog_notice(struct directory_service *service, struct span to, struct span subject, struct span text)
+{
+    AUTO(buf_done) struct buf body = BUF_EMPTY(WIRE_NOTICE_TEXT_MAX + WIRE_NOTICE_SUBJECT_MAX + WIRE_BACKLOG_NAME_MAX + 64);
+    struct directory_backlog *backlog = service->backlog;
+    if (!backlog || subject.n > WIRE_NOTICE_SUBJECT_MAX || text.n > WIRE_NOTICE_TEXT_MAX || to.n > WIRE_BACKLOG_NAME_MAX)
+        return false;
+    backlog_notice_put(&body, &(struct backlog_notice){ to, subject, text });
+    if (!body.failed)
+        backlog->answer(backlog->arg, BACKLOG_NOTICE, buf_span(&body));
+    return !body.failed;
+}
+
 /* -- coming and going -- */
 
 struct directory_backlog *directory_backlog_new(struct directory_service *service, directory_answer *answer, void *arg)
@@ -160,6 +172,7 @@ struct directory_backlog *directory_backlog_new(struct directory_service *servic
     if (!backlog)
         return NULL;
     *backlog = (struct directory_backlog){ .service = service, .answer = answer, .arg = arg, .levels = MAP_EMPTY };
+    service->backlog = backlog;
     loop_timer_init(service->loop, &backlog->look, on_look);
     on_look(&backlog->look);
     return backlog;
@@ -175,6 +188,8 @@ void directory_backlog_free(struct directory_backlog *backlog)
         level_free(backlog, level);
     }
     map_done(&backlog->levels);
+    if (backlog->service->backlog == backlog)
+        backlog->service->backlog = NULL;
     loop_timer_stop(&backlog->look);
     free(backlog);
 }

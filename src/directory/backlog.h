@@ -16,6 +16,9 @@ void directory_backlog_free(struct directory_backlog *backlog);
 /* SYNTAX: the queue broke the format. MEMORY. */
 MUST_CHECK enum status directory_backlog_feed(struct directory_backlog *backlog, uint16_t kind, struct span body);
 
+/* Has the queue send a letter to this address (empty: the postmaster). False: there is no queue, or the letter is too long. */
+bool directory_backlog_notice(struct directory_service *service, struct span to, struct span subject, struct span text);
+
 /* Is told of every level and of failures since the last time; one listener, NULL: none. */
 typedef void directory_on_level(void *arg, struct span account, uint64_t messages, uint64_t octets, uint32_t failures);
 void directory_service_on_level(struct directory_service *service, directory_on_level *on_level, void *arg);

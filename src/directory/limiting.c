@@ -4,6 +4,7 @@
 #include "directory/counters.h"
 #include "directory/known.h"
 #include "directory/levels.h"
+#include "directory/settings.h"
 #include "directory/service_priv.h"
 #include "directory/tree.h"
 #include "directory/verifiers.h"
@@ -34,6 +35,7 @@ struct limiting {
     int64_t generation;
     int64_t forgot_ms;         /* orders to forget are done up to here, by the wall clock */
     struct tell_count told;
+    int notices;               /* enum directory_notices */
     uint64_t suspended;        /* who was last: a hash */
     int64_t suspended_ms;      /* and when */
 };
@@ -51,6 +53,46 @@ static struct limits_moment moment_now(void)
     return (struct limits_moment){ time_wall_ms(), (int32_t)(local.tm_gmtoff * 1000) };
 }
 
+/* Whose language is spoken, and who the sender is: of a credential ("phone of anna@example.org") whose it is. */
+static struct span sender_of(const struct limits_node *node)
+{
+    size_t at = node->kind == LIMITS_CREDENTIAL ? span_find_span(node->name, SPAN(" of ")) : node->name.n;
+    return at < node->name.n ? span_from(node->name, at + 4) : node->name;
+}
+
+static enum limits_language language_of(struct limiting *limiting, enum tree_kind kind, struct span name)
+{
+    enum status status;
+    struct tree_node node;
+    AUTO(buf_done) struct buf value = BUF_EMPTY(TREE_VALUE_MAX);
+    struct accounts *accounts = service_accounts(limiting->service, &status);
+    const struct tree_setting *setting = tree_setting_find(SPAN("language"));
+    bool known = accounts && setting && (tree_find(accounts, kind, name, &node) == STATUS_OK || tree_find(accounts, TREE_SERVER, SPAN_NONE, &node) == STATUS_OK) &&
+                 tree_effective(accounts, node.id, setting, &value) == STATUS_OK;
+    return known && span_eq(buf_span(&value), SPAN("pl")) ? LIMITS_POLISH : LIMITS_ENGLISH;
+}
+
+static void write_to(struct limiting *limiting, const struct limits_warning *warning, struct span to, enum limits_language language)
+{
+    AUTO(buf_done) struct buf subject = BUF_EMPTY(WIRE_NOTICE_SUBJECT_MAX), text = BUF_EMPTY(WIRE_NOTICE_TEXT_MAX);
+    limits_words_warning_subject(warning, language, &subject);
+    limits_words_warning(warning, language, &text);
+    if (!directory_backlog_notice(limiting->service, to, buf_span(&subject), buf_span(&text)))
+        log_warning(limiting->service->log, "notice-not-stored", LOG_SPAN("to", to), LOG_STR("why", "the queue is not here"));
+}
+
+static void notify(struct limiting *limiting, const struct limits_warning *warning)
+{
+    static const enum tree_kind kinds[] = { [LIMITS_CREDENTIAL] = TREE_SENDER, [LIMITS_SENDER] = TREE_SENDER, [LIMITS_DOMAIN] = TREE_DOMAIN,
+                                            [LIMITS_CUSTOMER] = TREE_CUSTOMER, [LIMITS_SERVER] = TREE_SERVER };
+    struct span sender = sender_of(warning->node);
+    bool is_sender = kinds[warning->node->kind] == TREE_SENDER && span_find(sender, '@') < sender.n && span_find(sender, ' ') == sender.n;
+    if (is_sender && (limiting->notices == DIRECTORY_NOTICES_BOTH || limiting->notices == DIRECTORY_NOTICES_SENDER))
+        write_to(limiting, warning, sender, language_of(limiting, TREE_SENDER, sender));
+    if (limiting->notices == DIRECTORY_NOTICES_BOTH || limiting->notices == DIRECTORY_NOTICES_OPERATOR)
+        write_to(limiting, warning, SPAN_NONE, language_of(limiting, TREE_SERVER, SPAN_NONE));
+}
+
 static void on_warning(void *arg, const struct limits_warning *warning)
 {
     struct limiting *limiting = arg;
@@ -60,6 +102,7 @@ static void on_warning(void *arg, const struct limits_warning *warning)
                 LOG_STR("kind", limits_kind_name(warning->node->kind)), LOG_SPAN("node", warning->node->name),
                 LOG_SPAN("limit", buf_span(&limit)), LOG_INT("count", warning->count),
                 LOG_STR("action", limits_action_name(warning->rule->action)));
+    notify(limiting, warning);
 }
 
 /* -- what smtpd has to ask about -- */
@@ -141,10 +184,11 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(timer, TICK_MS);
 }
 
-void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts, int64_t wait_most_ms)
+void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts, int64_t wait_most_ms, int notices)
 {
     holders_set_defaults(&limiting->holders, texts);
     limits_tree_set_wait(limiting->tree, wait_most_ms);
+    limiting->notices = notices;
     limiting->looked = NULL;
     limiting->generation = -1;
     look(limiting);

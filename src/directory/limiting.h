@@ -10,8 +10,8 @@ struct limiting;
 /* `memory`: octets of all counters; 0: what is usual. NULL: out of memory. */
 struct limiting *limiting_new(struct directory_service *service, size_t memory);
 void limiting_free(struct limiting *limiting);
-/* `wait_most_ms`: how long `hold` and `pace` may keep somebody's mail. */
-void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts, int64_t wait_most_ms);
+/* `wait_most_ms`: how long `hold` and `pace` may keep somebody's mail. `notices`: enum directory_notices. */
+void limiting_set_defaults(struct limiting *limiting, const struct conf_texts *texts, int64_t wait_most_ms, int notices);
 /* Tells a new smtpd what to ask about. */
 void limiting_tell(struct limiting *limiting, struct directory_peer *peer);
 /* SYNTAX: the peer broke the format. */

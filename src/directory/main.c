@@ -248,7 +248,7 @@ static void on_hold(void *arg)
     if (!first)
         directory_service_change(state->service, buf_cstr(&state->path), root->accounts.remember_ms);
     directory_service_scram(state->service, (enum directory_scram)root->accounts.scram, (uint32_t)root->accounts.scram_iterations);
-    directory_service_limits(state->service, &root->accounts.limits, root->accounts.limit_wait_ms);
+    directory_service_limits(state->service, &root->accounts.limits, root->accounts.limit_wait_ms, root->accounts.limit_notices);
     directory_service_guard(state->service, &limits.guess, &root->relay.networks);
     passwd_set(state->passwd, &root->accounts.passwd_files, root->accounts.passwd_domain);
     for (LIST_EACH(link, &state->doors))

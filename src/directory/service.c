@@ -88,9 +88,9 @@ enum status directory_service_set_keys(struct directory_service *service, struct
     return keys_replace(&service->keys, set);
 }
 
-void directory_service_limits(struct directory_service *service, const struct conf_texts *defaults, int64_t wait_most_ms)
+void directory_service_limits(struct directory_service *service, const struct conf_texts *defaults, int64_t wait_most_ms, int notices)
 {
-    limiting_set_defaults(service->limiting, defaults, wait_most_ms);
+    limiting_set_defaults(service->limiting, defaults, wait_most_ms, notices);
 }
 
 void service_trouble(struct directory_service *service, enum status status)

@@ -44,7 +44,7 @@ enum directory_scram { DIRECTORY_SCRAM_AUTO, DIRECTORY_SCRAM_NO, DIRECTORY_SCRAM
 void directory_service_scram(struct directory_service *service, enum directory_scram scram, uint32_t iterations);
 
 /* The limits (limits/rule.h) of everybody of whom nobody says others. Without a call there are none. */
-void directory_service_limits(struct directory_service *service, const struct conf_texts *defaults, int64_t wait_most_ms);
+void directory_service_limits(struct directory_service *service, const struct conf_texts *defaults, int64_t wait_most_ms, int notices);
 
 /* The private keys of TLS, taken out of `set`: those before stay for a while. MEMORY: nothing changed. */
 MUST_CHECK enum status directory_service_set_keys(struct directory_service *service, struct key_set *set);

@@ -59,6 +59,7 @@ struct directory_service {
     uint64_t refused;          /* signatures, since that was last told */
     int64_t refused_ms;
     struct limiting *limiting;
+    struct directory_backlog *backlog; /* of the queue; NULL: it is not here */
     directory_on_level *on_level; /* NULL: nobody wants to know */
     void *on_level_arg;
 };

@@ -7,6 +7,8 @@
 static const char *const scram_words[] = { "auto", "no", "yes", NULL };    /* enum directory_scram */
 static const char *const store_words[] = { "both", "hash", "scram", NULL }; /* enum directory_store */
 
+static const char *const notice_words[] = { "both", "sender", "operator", "none", NULL }; /* enum directory_notices */
+
 static const struct conf_directive rows[] = {
     { "database", CONF_PATH, AT(database), NULL, NULL, NULL,
       "The SQLite database of accounts and aliases. Made by `goniec account add`; changes hold at once. "
@@ -56,6 +58,9 @@ static const struct conf_directive rows[] = {
       "log in (relay.networks) is counted only by limits that say `relayed`.", .check = holders_check_default },
     { "limit-wait", CONF_TIME_MS, AT(limit_wait_ms), "2d", "1min", "30d",
       "How long `hold` and `pace` may keep somebody's mail until a limit has room; who would have to wait longer is refused with 450." },
+    { "limit-notices", CONF_ENUM, AT(limit_notices), "both", NULL, NULL,
+      "Who gets a letter when 80 % and when all of a limit is used, once in its time: the sender (where the login is an address), the "
+      "operator (postmaster), both, none. In the language of the setting `language` of the node.", .words = notice_words },
     { "limit-memory", CONF_SIZE, AT(limit_memory), "256MiB", "1MiB", "64GiB",
       "What the counters of the limits may take: 100,000 senders that send all day need 181 MiB with a daily limit. Who comes when it is "
       "full is told to come later. Holds from the next start." },

@@ -6,6 +6,9 @@
 /* What is stored of a new password. */
 enum directory_store { DIRECTORY_STORE_BOTH, DIRECTORY_STORE_HASH, DIRECTORY_STORE_SCRAM };
 
+/* Who is written to when a limit is nearly, or wholly, used. */
+enum directory_notices { DIRECTORY_NOTICES_BOTH, DIRECTORY_NOTICES_SENDER, DIRECTORY_NOTICES_OPERATOR, DIRECTORY_NOTICES_NONE };
+
 struct directory_settings {
     struct span database;    /* path; unset: accounts/accounts.db in state-dir */
     int64_t password_threads; /* 0: one for each core that we may use */
@@ -18,6 +21,7 @@ struct directory_settings {
     int store;               /* enum directory_store */
     struct conf_texts limits; /* rules with `each`, of limits/rule.h */
     int64_t limit_wait_ms;
+    int limit_notices;        /* enum directory_notices */
     int64_t limit_memory;     /* octets */
     struct conf_texts passwd_files; /* paths */
     struct span passwd_domain;

@@ -1,6 +1,7 @@
 #include "base/id.h"
 #include "mail/date.h"
 #include "mail/dsn_priv.h"
+#include "mail/encode.h"
 #include "mail/header.h"
 #include "mail/message_id.h"
 #include "mail/xtext.h"
@@ -109,26 +110,6 @@ static void part_begin(struct writer *w, const char *type, const char *encoding)
     if (encoding)
         buf_printf(w->out, "Content-Transfer-Encoding: %s\r\n", encoding);
     buf_add_str(w->out, "\r\n");
-}
-
-/* RFC 2045 section 6.7; `text` has CRLF line ends and no blank before them. */
-static void quoted_printable_add(struct buf *out, struct span text)
-{
-    size_t column = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool line_end = c == '\r' || c == '\n';
-        bool bare = line_end || (c >= ' ' && c <= '~' && c != '=');
-        if (!line_end && column > 72) {
-            buf_add_str(out, "=\r\n");
-            column = 0;
-        }
-        if (bare)
-            buf_add_char(out, (char)c);
-        else
-            buf_printf(out, "=%02X", (unsigned)c);
-        column = line_end ? 0 : column + (bare ? 1 : 3);
-    }
 }
 
 static void people_part_add(struct writer *w)

@@ -91,10 +91,21 @@ static enum status take_stay(struct queue_role *role, struct span body)
     return STATUS_OK;
 }
 
+static enum status take_notice(struct queue_role *role, struct span body)
+{
+    struct backlog_notice notice;
+    if (!backlog_notice_get(body, &notice))
+        return STATUS_SYNTAX;
+    notices_send(role, &notice);
+    return STATUS_OK;
+}
+
 static void on_message(void *arg, struct channel *channel, struct channel_message *message)
 {
     struct queue_role *role = arg;
-    enum status status = message->kind == BACKLOG_STAY ? take_stay(role, message->body) : STATUS_SYNTAX;
+    enum status status = message->kind == BACKLOG_STAY     ? take_stay(role, message->body)
+                         : message->kind == BACKLOG_NOTICE ? take_notice(role, message->body)
+                                                           : STATUS_SYNTAX;
     if (status == STATUS_OK)
         return;
     log_error(role_log(role), "peer-broke-format", LOG_STR("peer", "directory"), LOG_INT("kind", message->kind),

@@ -209,6 +209,7 @@ int queue_main(void)
     list_init(&role->deliveries);
     list_init(&role->givings);
     list_init(&role->reports);
+    list_init(&role->notices);
     list_init(&role->report_jobs);
     list_init(&role->operators);
     loop_timer_init(role->process.loop, &role->due, on_due);
@@ -220,6 +221,7 @@ int queue_main(void)
     compact_close(role);
     checkpoints_close(role);
     reports_close(role);
+    notices_close(role);
     writers_close(role);
     deliveries_close(role);
     directory_close(role);

@@ -173,7 +173,7 @@ static void log_report(const struct report_job *job)
 
 /* The next start finds what is on disk; until then nobody would send it. So where there is no memory to take it in, that
  * start is now. */
-static enum status report_arrived(struct queue_role *role, const struct intake *intake)
+enum status role_own_stored(struct queue_role *role, const struct intake *intake)
 {
     AUTO(buf_done) struct buf body = BUF_EMPTY(1u << 20);
     struct writer_enqueue told;
@@ -196,7 +196,7 @@ static void on_stored(struct intake *intake, enum status status)
     struct queue_report *report = job->report;
     if (status == STATUS_OK) {
         log_report(job);
-        status = report_arrived(role, &job->intake);
+        status = role_own_stored(role, &job->intake);
     } else {
         log_error(role_log(role), "report-not-stored", LOG_ID(report->id), LOG_STR("why", status_text(status)));
     }

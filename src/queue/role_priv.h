@@ -87,7 +87,8 @@ struct queue_role {
     struct list reports;             /* to be composed */
     struct loop_task reports_task;
     struct list report_jobs;         /* being stored */
-    unsigned report_count;
+    unsigned report_count;           /* of both */
+    struct list notices;             /* being stored */
     struct checkpointing *checkpointing;
     struct compaction *compaction;
     struct control *control;
@@ -163,6 +164,14 @@ void reports_init(struct queue_role *role);
 void reports_close(struct queue_role *role);
 /* A message of our own was stored: the core gets to know it. */
 MUST_CHECK enum status role_own_arrival(struct queue_role *role, const struct queue_arrival *arrival);
+/* The same, of what an intake has stored. */
+struct intake;
+MUST_CHECK enum status role_own_stored(struct queue_role *role, const struct intake *intake);
+
+/* -- notices.c -- */
+struct backlog_notice;
+void notices_send(struct queue_role *role, const struct backlog_notice *notice); /* directory wants it sent */
+void notices_close(struct queue_role *role);
 
 /* -- checkpoints.c -- */
 void checkpoints_turn(struct queue_role *role);

@@ -59,3 +59,19 @@ bool backlog_stayer_get(struct wire_reader *entries, struct backlog_stayer *ret)
     ret->why = wire_get_span(entries, WIRE_STAY_WHY_MAX);
     return !entries->bad && ret->account.n > 0;
 }
+
+void backlog_notice_put(struct buf *buf, const struct backlog_notice *value)
+{
+    wire_put_span(buf, value->to);
+    wire_put_span(buf, value->subject);
+    wire_put_span(buf, value->text);
+}
+
+bool backlog_notice_get(struct span body, struct backlog_notice *ret)
+{
+    struct wire_reader reader = wire_read(body);
+    ret->to = wire_get_span(&reader, WIRE_BACKLOG_NAME_MAX);
+    ret->subject = wire_get_span(&reader, WIRE_NOTICE_SUBJECT_MAX);
+    ret->text = wire_get_span(&reader, WIRE_NOTICE_TEXT_MAX);
+    return wire_end(&reader);
+}

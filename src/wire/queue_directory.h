@@ -18,6 +18,7 @@ enum queue_directory_kind {
     BACKLOG_LEVELS = 1,    /* struct backlog_levels: what changed, gathered over BACKLOG_GATHER_MS */
     /* directory -> queue */
     BACKLOG_STAY = 32,     /* struct backlog_stay: the whole list, in one or more messages */
+    BACKLOG_NOTICE,        /* struct backlog_notice: a letter to be sent */
 };
 #define BACKLOG_GATHER_MS 100
 
@@ -43,12 +44,22 @@ struct backlog_stayer {
     struct span why;       /* a sentence for persons */
 };
 
+#define WIRE_NOTICE_SUBJECT_MAX 1024
+#define WIRE_NOTICE_TEXT_MAX 16384
+struct backlog_notice {
+    struct span to;        /* an address; empty: the postmaster */
+    struct span subject;   /* UTF-8, one line */
+    struct span text;      /* UTF-8, lines end with LF */
+};
+
+void backlog_notice_put(struct buf *buf, const struct backlog_notice *value);
 void backlog_levels_put(struct buf *buf, const struct backlog_levels *value);
 void backlog_level_put(struct buf *buf, const struct backlog_level *value);
 void backlog_stay_put(struct buf *buf, const struct backlog_stay *value);
 void backlog_stayer_put(struct buf *buf, const struct backlog_stayer *value);
 
 /* All spans are borrowed from `body`. False: the sender broke the format. */
+MUST_CHECK bool backlog_notice_get(struct span body, struct backlog_notice *ret);
 MUST_CHECK bool backlog_levels_get(struct span body, struct backlog_levels *ret);
 MUST_CHECK bool backlog_stay_get(struct span body, struct backlog_stay *ret);
 /* Takes the next entry off the front; the caller asks `count` times, then wire_end(). */

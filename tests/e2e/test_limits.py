@@ -1,4 +1,6 @@
 """What an account may send: counted before a recipient or a message is accepted, refused in words, kept over a restart."""
+import email
+import email.policy
 import os
 import re
 import signal
@@ -18,7 +20,7 @@ def make(tmp_path, sink):
     houses = []
 
     def build(*limits, **changes):
-        house = House(tmp_path / f"house{len(houses)}", {"accounts": {"limits": list(limits)}, **changes},
+        house = House(tmp_path / f"house{len(houses)}", {"accounts": {"limits": list(limits), "limit-notices": "none"}, **changes},
                       accounts=((ANNA, "secret"), (BOB, "secret")))
         house.route_all_to(sink.port)
         houses.append(house)
@@ -399,7 +401,7 @@ def test_hold_keeps_a_message_together(make, sink):
 
 
 def test_who_would_wait_too_long_is_refused(tmp_path, sink):
-    house = House(tmp_path / "house", {"accounts": {"limits": ["messages 1/1h each sender pace"], "limit-wait": "90min"}},
+    house = House(tmp_path / "house", {"accounts": {"limits": ["messages 1/1h each sender pace"], "limit-wait": "90min", "limit-notices": "none"}},
                   accounts=((ANNA, "secret"),))
     house.route_all_to(sink.port)
     house.start()
@@ -411,3 +413,29 @@ def test_who_would_wait_too_long_is_refused(tmp_path, sink):
             assert answer[0] == 450 and b"limit of 1 message per hour for anna@example.org reached" in answer[1], answer
     finally:
         house.stop()
+
+
+def letters(sink):
+    found = [email.message_from_bytes(message, policy=email.policy.default) for message in sink.messages()]
+    return [letter for letter in found if letter["Auto-Submitted"] == "auto-generated"]
+
+
+def test_the_sender_and_the_operator_are_written_to_once(make, sink):
+    house = make(accounts={"limits": ["messages 5/1h each sender", "recipients 100/1h each sender"], "limit-notices": "both"})
+    house.run("account", "set", BOB, "language=pl")
+    with login(house) as client:
+        for i in range(8):
+            assert codes(hand_in(client, ANNA, ["a@example.net"])) == ([250, 250] if i < 5 else [450])
+    wait_for("four letters", lambda: len(letters(sink)) == 4)
+    operator = letters(sink)[0]["From"].addresses[0].addr_spec
+    assert operator.startswith("postmaster@")
+    assert sorted((letter["Subject"], letter["To"]) for letter in letters(sink)) == sorted(
+        (subject, to) for subject in (f"80% of a limit used: {ANNA}", f"Limit reached: {ANNA}") for to in (ANNA, operator))
+    text = next(letter for letter in letters(sink) if letter["Subject"].startswith("Limit reached")).get_content()
+    assert f"{ANNA}: limit of 5 messages per hour is reached (5 " in text and "refused for now" in text and "once in that time" in text
+    with login(house, BOB) as client:
+        for i in range(5):
+            assert codes(hand_in(client, BOB, ["a@example.net"])) == [250, 250]
+    polish = wait_for("Polish", lambda: [letter for letter in letters(sink) if letter["To"] == BOB and "wyczerpany" in letter["Subject"]])
+    assert polish[0]["Subject"] == f"Limit wyczerpany: {BOB}" and "wiadomości" in polish[0].get_content()
+    assert len(house.events("notice")) == 8

@@ -89,7 +89,7 @@ static void begin(void)
     directory_service_scram(service, DIRECTORY_SCRAM_YES, SCRAM_ITERATIONS_LEAST);
     const struct span rules[] = { SPAN("messages 3/1min each sender"), SPAN("recipients 5/1min each sender"),
                                          SPAN("bytes 10KiB/1min each sender"), SPAN("new-recipients 4/1min each sender") };
-    directory_service_limits(service, &(struct conf_texts){ rules, ARRAY_LEN(rules) }, 3600000);
+    directory_service_limits(service, &(struct conf_texts){ rules, ARRAY_LEN(rules) }, 3600000, 0);
     hold_key();
     atexit(tidy);
 }

@@ -590,7 +590,7 @@ static void undo(struct house *house, const char *account, uint8_t which, uint32
 static void set_defaults(struct house *house, const char *first, const char *second)
 {
     struct span rules[] = { span_str(first), span_str(second ? second : "") };
-    directory_service_limits(house->service, &(struct conf_texts){ rules, second ? 2 : 1 }, INT64_C(86400000));
+    directory_service_limits(house->service, &(struct conf_texts){ rules, second ? 2 : 1 }, INT64_C(86400000), 0);
 }
 
 static void test_counts(void **state)
