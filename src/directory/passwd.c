@@ -206,29 +206,32 @@ static enum status take_text(struct passwd *passwd, const struct file *file, str
     return status;
 }
 
-static void close_fd(int *fd)
+static enum status read_whole(int fd, struct buf *ret)
 {
-    if (*fd >= 0)
-        close(*fd);
-}
-
-static enum status take_file(struct passwd *passwd, struct file *file)
-{
-    AUTO(close_fd) int fd = open(buf_cstr(&file->path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat now;
-    if (fd < 0 || fstat(fd, &now) != 0)
+    if (fstat(fd, &now) != 0)
         return STATUS_IO;
     if (!S_ISREG(now.st_mode))
         return STATUS_DENIED;
     if ((uint64_t)now.st_size > PASSWD_FILE_MOST)
         return STATUS_TOO_LONG;
-    AUTO(buf_wipe) struct buf text = BUF_EMPTY(PASSWD_FILE_MOST + 1);
     size_t size = (size_t)now.st_size;
-    if (buf_reserve(&text, size + 1) != STATUS_OK)
+    if (buf_reserve(ret, size + 1) != STATUS_OK)
         return STATUS_MEMORY;
-    for (ssize_t n; text.n < size && (n = read(fd, text.p + text.n, size - text.n)) > 0;)
-        text.n += (size_t)n;
-    return text.n == size ? take_text(passwd, file, buf_span(&text)) : STATUS_IO;
+    for (ssize_t n; ret->n < size && (n = read(fd, ret->p + ret->n, size - ret->n)) > 0;)
+        ret->n += (size_t)n;
+    return ret->n == size ? STATUS_OK : STATUS_IO;
+}
+
+static enum status take_file(struct passwd *passwd, struct file *file)
+{
+    AUTO(buf_wipe) struct buf text = BUF_EMPTY(PASSWD_FILE_MOST + 1);
+    int fd = open(buf_cstr(&file->path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return STATUS_IO;
+    enum status status = read_whole(fd, &text);
+    close(fd);
+    return status == STATUS_OK ? take_text(passwd, file, buf_span(&text)) : status;
 }
 
 /* OK: all were read. */

@@ -71,6 +71,7 @@ WORD(supervisor_who)
 WORD(supervisor_who_is, value.name, value.cgroup)
 WORD(backlog_levels, value.entries)
 WORD(backlog_stay, value.entries)
+WORD(backlog_notice, value.text)
 WORD(ask_count, value.account, value.address)
 WORD(ask_undo, value.account)
 WORD(tell_count)
@@ -136,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         word_ask_may_send, word_ask_is_recipient, word_tell_challenge, word_tell_auth, word_tell_verdict,
         word_tell_mechanisms, word_supervisor_settings, word_supervisor_listener, word_supervisor_peer,
         word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients, word_supervisor_who,
-        word_supervisor_who_is, word_backlog_levels, word_backlog_stay, levels, stayers,
+        word_supervisor_who_is, word_backlog_levels, word_backlog_stay, word_backlog_notice, levels, stayers,
         word_ask_count, word_ask_undo, word_tell_count, word_tell_counted,
     };
     struct choices choices = choices_of(data, size);
