@@ -137,8 +137,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         word_ask_may_send, word_ask_is_recipient, word_tell_challenge, word_tell_auth, word_tell_verdict,
         word_tell_mechanisms, word_supervisor_settings, word_supervisor_listener, word_supervisor_peer,
         word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients, word_supervisor_who,
-        word_supervisor_who_is, word_backlog_levels, word_backlog_stay, word_backlog_notice, levels, stayers,
-        word_ask_count, word_ask_undo, word_tell_count, word_tell_counted,
+        word_supervisor_who_is, word_backlog_levels, word_backlog_stay, levels, stayers,
+        word_ask_count, word_ask_undo, word_tell_count, word_tell_counted, word_backlog_notice,
     };
     struct choices choices = choices_of(data, size);
     uint8_t which = choose_below(&choices, ARRAY_LEN(words));
