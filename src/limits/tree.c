@@ -15,6 +15,7 @@ struct item {
 struct items {
     struct item of[LIMITS_CHAIN_MOST * LIMITS_RULES_MOST];
     size_t n;
+    bool late;        /* some are put off */
 };
 
 static struct limits_allowance allowance_of(const struct limits_rule *rule)
@@ -106,7 +107,7 @@ static void add_items(struct items *items, struct limits_place *place, const str
 
 static void settle(struct limits_tree *tree, const struct item *item, int64_t now_ms)
 {
-    if (item->counter && !limits_counter_is_level(item->counter))
+    if (item->counter && limits_run_goes_on(item->counter))
         limits_run_settle(tree, item->place, item->counter, allowance_of(item->rule), now_ms);
 }
 
@@ -116,6 +117,7 @@ static bool gather(struct limits_tree *tree, const struct limits_request *reques
     struct limits_place *places[LIMITS_CHAIN_MOST] = { NULL };
     bool good = true;
     ret->n = 0;
+    ret->late = false;
     assert(request->chain_count <= LIMITS_CHAIN_MOST);
     for (size_t i = 0; i < request->chain_count && good; i++) {
         const struct limits_node *node = &request->chain[i];
@@ -194,12 +196,14 @@ static const struct item *decide(const struct limits_tree *tree, struct items *i
     for (size_t i = 0; i < items->n; i++) {
         struct item *item = &items->of[i];
         item->room = room_of(item, request->now_ms);
-        bool waits = item->counter && !limits_counter_is_level(item->counter) && limits_run_goes_on(item->counter);
-        if (item->room >= request->n && !waits)
+        bool has_room = item->room >= request->n;
+        if (has_room && !(item->counter && limits_run_goes_on(item->counter)))
             continue;
-        if (put_off(tree, item, request, only_asks))
+        if (put_off(tree, item, request, only_asks)) {
+            items->late = true;
             continue;
-        if (item->room >= request->n)
+        }
+        if (has_room)
             continue;
         if (item->rule->flags & LIMITS_RULE_DRY && !ret->dry_rule) {
             ret->dry_rule = item->rule;
@@ -352,7 +356,7 @@ void limits_tree_take(struct limits_tree *tree, const struct limits_request *req
         ret->granted = tightest->room;
     for (size_t i = 0; i < items.n; i++)
         count(tree, &items.of[i], ret->granted, request);
-    if (ret->granted)
+    if (items.late && ret->granted)
         tell_late(&items, ret);
     if (tightest)
         tell(&items, tightest, request, tree->wait_most_ms, ret);
@@ -372,7 +376,7 @@ void limits_tree_ask(struct limits_tree *tree, const struct limits_request *requ
     const struct item *tightest = decide(tree, &items, request, true, ret);
     if (tightest)
         ret->granted = tightest->room;
-    if (ret->granted)
+    if (items.late && ret->granted)
         tell_late(&items, ret);
     if (tightest)
         tell(&items, tightest, request, tree->wait_most_ms, ret);
@@ -391,7 +395,9 @@ void limits_tree_undo(struct limits_tree *tree, const struct limits_request *req
             item->counter->level -= MIN(item->counter->level, request->n);
             continue;
         }
-        uint64_t rest = request->n - limits_run_undo(item->counter, request->n);
+        uint64_t rest = request->n;
+        if (limits_run_goes_on(item->counter))
+            rest -= limits_run_undo(item->counter, rest);
         uint64_t before = limits_window_count(&item->counter->window, allowance_of(item->rule), request->now_ms);
         limits_window_undo(&item->counter->window, allowance_of(item->rule), rest, taken_ms, request->now_ms);
         item->counter->unsaved -= (int64_t)(before - item->counter->window.total);
