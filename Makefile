@@ -12,6 +12,7 @@
 #                   POWER=1: the disk loses power in each)
 #   make soak       MINUTES=20 of mixed load, with figures over time that must stay flat
 #   make sim        goniec's processes on a simulated machine with every trouble there is, SEEDS=500 lives (FROM=1, SCENARIO=)
+#   make score      how soon a stolen password or a hacked website is noticed, and whom it wrongs (docs/score.md)
 #   make mutants    goniec with one mistake at a time, until the simulator sees it (SEEDS=100, FROM=1)
 #   make fuzz       every fuzzer, which share MINUTES=20 (or SECONDS= for each; TARGETS= of them)
 #   make fuzz-afl   the same under AFL++, SECONDS=30 for each
@@ -30,7 +31,7 @@ BUILD := build/release
 PLACES := --prefix=$(PREFIX) --sysconfdir=/etc --localstatedir=/var
 
 CASES ?= table,million,domains,recipients,weather,fair,big,idle,cores
-.PHONY: all run test count bench scale agree attack crash soak sim mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
+.PHONY: all run test count bench scale agree attack crash soak sim score mutants fuzz fuzz-afl fuzz-coverage fuzz-keep lint install clean
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) src/cli/goniec
@@ -88,6 +89,12 @@ sim:
 	test -f build/sim/build.ninja || meson setup build/sim -Doptimization=2
 	ninja -C build/sim tests/sim/sim
 	build/sim/tests/sim/sim --seeds $(or $(SEEDS),500) --from $(FROM) --jobs $(shell nproc) $(if $(SCENARIO),--scenario $(SCENARIO))
+
+score:
+	packaging/packages.sh test
+	test -f build/sim/build.ninja || meson setup build/sim -Doptimization=2
+	ninja -C build/sim test_score_scenarios
+	build/sim/test_score_scenarios --table
 
 mutants:
 	packaging/packages.sh test
