@@ -123,6 +123,7 @@ static bool recipients_whole(const struct spool_envelope *envelope)
         uint8_t more = (uint8_t)bytes.p[at + 1];
         if ((more != 0 && more != WAIT_OCTETS) || address > SPOOL_TEXT_MAX || orcpt > SPOOL_TEXT_MAX ||
             at + RECIPIENT_OCTETS + address + orcpt + more > bytes.n ||
+            (more && le32_get(bytes.p + at + RECIPIENT_OCTETS + address + orcpt) == 0) ||
             !is_address(bytes.p + at + RECIPIENT_OCTETS, address) || !is_xtext(bytes.p + at + RECIPIENT_OCTETS + address, orcpt))
             return false;
         at += RECIPIENT_OCTETS + (uint64_t)address + orcpt + more;

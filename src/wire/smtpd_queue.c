@@ -146,5 +146,5 @@ bool writer_recipient_get(struct wire_reader *recipients, struct writer_recipien
     ret->notify = notify & (uint8_t)~WAITS;
     ret->address = wire_get_span(recipients, WIRE_ADDRESS_MAX);
     ret->wait_s = notify & WAITS ? wire_get_u32(recipients) : 0;
-    return !recipients->bad;
+    return !recipients->bad && (ret->wait_s || !(notify & WAITS)); /* no wait has one form only */
 }

@@ -38,6 +38,10 @@ static void round_trip(void **state)
     assert_true(first.wait_s == 0 && second.wait_s == 3600);
     size_t more = buf.n - 4 - 6 - two[1].address.n + 1; /* of its octets, the one that says how many lie behind the texts */
     assert_int_equal(buf.p[more], 4);
+    memset(buf.p + buf.n - 4, 0, 4); /* no wait has one form only */
+    assert_int_equal(spool_envelope_decode(buf_span(&buf), &got), STATUS_DAMAGED);
+    buf.p[buf.n - 4] = 1;
+    assert_int_equal(spool_envelope_decode(buf_span(&buf), &got), STATUS_OK);
     buf.p[more] = 3;
     assert_int_equal(spool_envelope_decode(buf_span(&buf), &got), STATUS_DAMAGED);
 }
