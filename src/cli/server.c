@@ -3,6 +3,7 @@
 #include "delivery/delivery.h"
 #include "directory/directory.h"
 #include "queue/queue.h"
+#include "share/share.h"
 #include "smtpd/smtpd.h"
 #include "supervisor/supervisor.h"
 #include "wire/supervisor.h"
@@ -77,6 +78,7 @@ int role_main(int argc, char **argv)
         [ROLE_QUEUE] = queue_main,
         [ROLE_DELIVERY] = delivery_main,
         [ROLE_DIRECTORY] = directory_main,
+        [ROLE_SHARE] = share_main,
     };
     enum role role;
     struct stat channel;

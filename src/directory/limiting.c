@@ -505,6 +505,9 @@ void limiting_on_level(void *arg, struct span account, uint64_t messages, uint64
         on_failures(limiting, account, failures);
 }
 
+struct limits_tree *limiting_tree(struct limiting *limiting) { return limiting->tree; }
+int64_t limiting_now(const struct limiting *limiting) { return now_of(limiting); }
+
 /* -- coming and going -- */
 
 struct limiting *limiting_new(struct directory_service *service, size_t memory)

@@ -19,5 +19,8 @@ MUST_CHECK enum status limiting_count(struct directory_peer *peer, struct span b
 MUST_CHECK enum status limiting_undo(struct directory_peer *peer, struct span body);
 /* One more login that has succeeded. False: it may not come in now; `why` says so. */
 MUST_CHECK bool limiting_login(struct limiting *limiting, struct span account, uint64_t credential, struct buf *why);
+/* The counters, and the time by which they count. */
+struct limits_tree *limiting_tree(struct limiting *limiting);
+int64_t limiting_now(const struct limiting *limiting);
 /* What the queue says of an account; a directory_on_level (directory/backlog.h). */
 void limiting_on_level(void *limiting, struct span account, uint64_t messages, uint64_t octets, uint32_t failures);

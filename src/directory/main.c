@@ -8,6 +8,7 @@
 #include "directory/secret.h"
 #include "directory/service.h"
 #include "directory/settings.h"
+#include "directory/sharing.h"
 #include "wire/process.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct door {
     struct channel *channel;
     struct directory_peer *peer;       /* of a smtpd */
     struct directory_backlog *backlog; /* of the queue */
+    struct sharing *sharing;           /* of share */
     struct role_state *state;
     enum role role;
     uint32_t number;
@@ -43,6 +45,7 @@ static void door_close(struct door *door)
     list_remove(&door->link);
     directory_peer_free(door->peer);
     directory_backlog_free(door->backlog);
+    directory_sharing_free(door->sharing);
     if (door->channel)
         channel_free(door->channel);
     if (door->fd >= 0)
@@ -62,7 +65,8 @@ static void on_question(void *arg, struct channel *channel, struct channel_messa
     struct log *log = &door->state->process.log;
     uint16_t kind = message->kind;
     enum status status = door->peer ? directory_peer_feed(door->peer, kind, message->body)
-                                    : directory_backlog_feed(door->backlog, kind, message->body);
+                         : door->sharing ? directory_sharing_feed(door->sharing, kind, message->body)
+                                         : directory_backlog_feed(door->backlog, kind, message->body);
     /* The channel's memory held a password until now. */
     if (door->peer && (kind == ASK_AUTH_START || kind == ASK_AUTH_NEXT) && message->body.n)
         explicit_bzero((char *)message->body.p, message->body.n);
@@ -89,10 +93,12 @@ static void door_begin(struct door *door)
         door->fd = -1;
         if (door->role == ROLE_QUEUE)
             door->backlog = directory_backlog_new(door->state->service, on_answer, door);
+        else if (door->role == ROLE_SHARE)
+            door->sharing = directory_sharing_new(door->state->service, on_answer, door);
         else
             door->peer = directory_peer_new(door->state->service, on_answer, door);
     }
-    if (!door->peer && !door->backlog) {
+    if (!door->peer && !door->backlog && !door->sharing) {
         log_error(&door->state->process.log, "peer-refused", LOG_STR("peer", role_name(door->role)), LOG_STR("why", "out of memory"));
         door_close(door);
     }
@@ -101,7 +107,7 @@ static void door_begin(struct door *door)
 static void on_peer(void *arg, const struct supervisor_peer *peer, int fd)
 {
     struct role_state *state = arg;
-    bool known = peer->role == ROLE_SMTPD || peer->role == ROLE_QUEUE;
+    bool known = peer->role == ROLE_SMTPD || peer->role == ROLE_QUEUE || peer->role == ROLE_SHARE;
     struct door *door = known ? calloc(1, sizeof *door) : NULL;
     if (!door) {
         close(fd);

@@ -20,6 +20,7 @@ struct limits_tree *limits_tree_new(const struct limits_tree_setup *setup)
     tree->wait_most_ms = LIMITS_WAIT_DEFAULT_MS;
     list_init(&tree->all);
     list_init(&tree->to_write);
+    list_init(&tree->to_share);
     return tree;
 }
 
@@ -73,7 +74,7 @@ static bool place_is_idle(const struct limits_place *place, int64_t now_ms)
     for (unsigned i = 0; i < place->n; i++) {
         const struct limits_counter *counter = &place->counters[i];
         if (limits_counter_is_level(counter) ? counter->level != 0
-                                             : !limits_run_is_idle(counter, now_ms) || !limits_window_is_idle(&counter->window, now_ms))
+                                             : limits_away_count(counter, now_ms) || !limits_run_is_idle(counter, now_ms) || !limits_window_is_idle(&counter->window, now_ms))
             return false;
     }
     return true;
@@ -137,6 +138,7 @@ struct limits_place *limits_place_make(struct limits_tree *tree, enum limits_kin
     if (name.n)
         memcpy(place->name, name.p, name.n);
     list_init(&place->to_write);
+    list_init(&place->to_share);
     list_add_last(&tree->all, &place->all);
     tree->octets += place_octets(name.n);
     return place;
@@ -147,6 +149,7 @@ static void empty(struct limits_tree *tree, struct limits_place *place)
     for (unsigned i = 0; i < place->n; i++) {
         tree->octets -= limits_window_octets(&place->counters[i].window);
         limits_window_done(&place->counters[i].window);
+        limits_away_free(tree, &place->counters[i]);
     }
     tree->octets -= counters_octets(place->n);
     free(place->counters);
@@ -160,6 +163,7 @@ void limits_place_remove(struct limits_tree *tree, struct limits_place *place)
     map_remove(&tree->places, &place->by_name);
     list_remove(&place->all);
     list_remove(&place->to_write);
+    list_remove(&place->to_share);
     tree->whole_due -= place->is_whole_due;
     tree->octets -= place_octets(place->name_n);
     free(place);
@@ -167,6 +171,8 @@ void limits_place_remove(struct limits_tree *tree, struct limits_place *place)
 
 void limits_place_changed(struct limits_tree *tree, struct limits_place *place)
 {
+    if (tree->is_shared)
+        limits_share_changed(tree, place);
     if (place->is_changed)
         return;
     place->is_changed = true;
@@ -203,6 +209,7 @@ void limits_counter_drop(struct limits_tree *tree, struct limits_place *place, u
 {
     tree->octets -= limits_window_octets(&place->counters[at].window);
     limits_window_done(&place->counters[at].window);
+    limits_away_free(tree, &place->counters[at]);
     place->n--;
     memmove(&place->counters[at], &place->counters[at + 1], (place->n - at) * sizeof *place->counters);
     tree->octets -= sizeof *place->counters + (place->n ? 0 : MALLOC_OCTETS);

@@ -146,6 +146,13 @@ static uint64_t level_room(const struct limits_rule *rule, uint64_t level)
     return rule->amount > level ? rule->amount - level : 0;
 }
 
+/* The other machines have used some of it, too. */
+static uint64_t room_beside(const struct item *item, uint64_t room, int64_t at_ms)
+{
+    uint64_t used = limits_window_count_at(&item->counter->window, at_ms) + limits_away_count(item->counter, at_ms);
+    return MIN(room, item->rule->amount > used ? item->rule->amount - used : 0);
+}
+
 static uint64_t room_of(const struct item *item, int64_t now_ms)
 {
     const struct limits_rule *rule = item->rule;
@@ -153,7 +160,8 @@ static uint64_t room_of(const struct item *item, int64_t now_ms)
         return rule->burst ? rule->burst : rule->amount;
     if (limits_counter_is_level(item->counter))
         return level_room(rule, item->counter->level);
-    return limits_window_room(&item->counter->window, allowance_of(rule), now_ms);
+    uint64_t room = limits_window_room(&item->counter->window, allowance_of(rule), now_ms);
+    return item->counter->away ? room_beside(item, room, now_ms) : room;
 }
 
 static bool is_enforced(const struct limits_rule *rule)
@@ -174,10 +182,19 @@ static bool is_whole(const struct limits_rule *rule, const struct limits_request
     return request->flags & LIMITS_WHOLE || rule->flags & LIMITS_RULE_WHOLE;
 }
 
+/* What is put off is let out evenly on each machine: of those that send now, each has its part of the rate. */
+static struct limits_allowance part_of(const struct item *item, int64_t now_ms)
+{
+    struct limits_allowance allowance = allowance_of(item->rule);
+    if (item->counter && item->counter->away)
+        allowance.amount = MAX(allowance.amount / (1 + limits_away_machines(item->counter, now_ms)), UINT64_C(1));
+    return allowance;
+}
+
 /* Puts the item's share off, if its rule does that and nobody waits for too long. Nothing overtakes who waits already. */
 static bool put_off(const struct limits_tree *tree, struct item *item, const struct limits_request *request, bool only_asks)
 {
-    struct limits_allowance allowance = allowance_of(item->rule);
+    struct limits_allowance allowance = part_of(item, request->now_ms);
     uint64_t most = allowance.burst ? MIN(allowance.amount, allowance.burst) : allowance.amount;
     if (!puts_off(item->rule, only_asks) || !item->counter || request->n > most)
         return false;
@@ -219,6 +236,21 @@ static const struct item *decide(const struct limits_tree *tree, struct items *i
     return tightest;
 }
 
+/* When there is room for `n`, by what was counted here and elsewhere. */
+static int64_t clear_of_item(const struct item *item, uint64_t n, int64_t now_ms)
+{
+    struct limits_allowance allowance = allowance_of(item->rule);
+    int64_t best = LIMITS_NEVER;
+    if (!item->counter->away)
+        return limits_window_clear(&item->counter->window, allowance, n, now_ms);
+    for (int64_t at_ms = now_ms; at_ms < best; at_ms = limits_away_change(item->counter, at_ms)) {
+        uint64_t away = limits_away_count(item->counter, at_ms);
+        allowance.amount = item->rule->amount - MIN(away, item->rule->amount);
+        best = MIN(best, MAX(at_ms, limits_window_clear(&item->counter->window, allowance, n, now_ms)));
+    }
+    return best;
+}
+
 /* When `n` may pass all rules: no window lets less through later than now. */
 static int64_t clear_of(const struct items *items, const struct limits_request *request, uint64_t n)
 {
@@ -237,8 +269,7 @@ static int64_t clear_of(const struct items *items, const struct limits_request *
         if (limits_counter_is_level(item->counter))
             unknown |= level_room(item->rule, item->counter->level) < need;
         else
-            clear_ms = MAX(clear_ms, limits_window_clear(&item->counter->window, allowance_of(item->rule), need,
-                                                         request->now_ms));
+            clear_ms = MAX(clear_ms, clear_of_item(item, need, request->now_ms));
     }
     return unknown ? 0 : clear_ms;
 }
@@ -259,15 +290,17 @@ static uint64_t room_at(const struct items *items, int64_t at_ms)
             continue;
         uint64_t here = !item->counter || limits_counter_is_level(item->counter)
                             ? room_of(item, at_ms)
-                            : limits_window_room_at(&item->counter->window, allowance_of(item->rule), at_ms);
+                            : room_beside(item, limits_window_room_at(&item->counter->window, allowance_of(item->rule), at_ms), at_ms);
         room = MIN(room, here);
     }
     return room;
 }
 
-static uint64_t count_of(const struct limits_counter *counter)
+static uint64_t count_of(const struct limits_counter *counter, int64_t now_ms)
 {
-    return !counter ? 0 : limits_counter_is_level(counter) ? counter->level : counter->window.total;
+    if (!counter || limits_counter_is_level(counter))
+        return counter ? counter->level : 0;
+    return counter->window.total + (counter->away ? limits_away_count(counter, now_ms) : 0);
 }
 
 static void tell(const struct items *items, const struct item *tightest, const struct limits_request *request,
@@ -276,7 +309,7 @@ static void tell(const struct items *items, const struct item *tightest, const s
     ret->outcome = LIMITS_VERDICT_LIMITED;
     ret->rule = tightest->rule;
     ret->node = tightest->node;
-    ret->count = count_of(tightest->counter);
+    ret->count = count_of(tightest->counter, request->now_ms);
     int64_t clear_ms = tightest->late_ms ? request->now_ms + tightest->late_ms - wait_most_ms : clear_of(items, request, 1);
     ret->clear_wall_ms = clear_ms;
     if (clear_ms == 0 || clear_ms == LIMITS_NEVER)
@@ -301,7 +334,7 @@ static void tell_late(const struct items *items, struct limits_verdict *ret)
 /* 80 % or more, or all of it, and not said within the window. */
 static void warn(struct limits_tree *tree, const struct item *item, bool was_refused, const struct limits_request *request)
 {
-    uint64_t count = count_of(item->counter), amount = item->rule->amount;
+    uint64_t count = count_of(item->counter, request->now_ms), amount = item->rule->amount;
     unsigned full = count >= amount || (was_refused && request->n > amount - count);
     if (!full && count < amount - amount / 5)
         return;
@@ -327,7 +360,7 @@ static void count(struct limits_tree *tree, const struct item *item, uint64_t gr
     if (n == 0)
         return;
     if (item->late_ms)
-        limits_run_book(item->counter, allowance_of(item->rule), n, request->now_ms);
+        limits_run_book(item->counter, part_of(item, request->now_ms), n, request->now_ms);
     else
         limits_counter_add(tree, item->counter, allowance_of(item->rule), n, request->now_ms);
     if (!limits_counter_is_level(item->counter))
@@ -429,10 +462,10 @@ void limits_tree_read(struct limits_tree *tree, const struct limits_node *node, 
     bool has_run = item.counter && !limits_counter_is_level(item.counter);
     ret->late = has_run ? item.counter->run.n - item.counter->run.done : 0;
     ret->room = room_of(&item, now_ms); /* goes on to now_ms first */
-    ret->count = count_of(item.counter);
+    ret->count = count_of(item.counter, now_ms);
     ret->clear_ms = ret->room ? now_ms : 0;
     if (ret->room == 0 && item.counter && !limits_counter_is_level(item.counter))
-        ret->clear_ms = limits_window_clear(&item.counter->window, allowance_of(rule), 1, now_ms);
+        ret->clear_ms = clear_of_item(&item, 1, now_ms);
 }
 
 bool limits_tree_forget(struct limits_tree *tree, enum limits_kind kind, struct span name)

@@ -14,6 +14,13 @@ struct limits_run {
     uint64_t n, done;            /* booked; and counted in the window, as their time has come */
 };
 
+/* What one other machine has counted (limits/share.h). */
+struct limits_away {
+    struct limits_away *next;
+    uint8_t machine, n;
+    struct { int64_t at_ms; uint64_t count; } entries[]; /* the oldest first */
+};
+
 /* One rule's counter. Rules are known by what and when they count, so that another amount goes on with the count; several
  * rules of a node that have both alike are told apart by their order. */
 struct limits_counter {
@@ -24,6 +31,7 @@ struct limits_counter {
     };
     int64_t warned_ms[2];        /* at 80 and at 100 %; 0: not yet */
     struct limits_run run;       /* what pace and hold let out later; not of a level */
+    struct limits_away *away;    /* of the other machines; NULL: nothing */
     uint32_t per_ms;
     uint8_t what, order;
 };
@@ -34,6 +42,7 @@ struct limits_place {
     struct list to_write;        /* in tree->to_write, or alone */
     struct limits_counter *counters;
     uint8_t kind, n;
+    struct list to_share;        /* in tree->to_share, or alone */
     bool is_changed;             /* since it was written; stands in front of those that are only to be rewritten */
     bool is_whole_due;           /* is to be written whole */
     bool is_pinned;              /* in use: stays, even if nothing counts in it */
@@ -44,7 +53,8 @@ struct limits_place {
 struct limits_tree {
     struct limits_tree_setup setup;
     struct map places;
-    struct list all, to_write;
+    struct list all, to_write, to_share;
+    bool is_shared;              /* other machines want to know what changes */
     int64_t wait_most_ms;        /* of pace and hold */
     size_t whole_due;            /* places that are */
     size_t octets;               /* of places, counters and windows; the map's come on top */
@@ -97,3 +107,14 @@ void limits_counter_drop(struct limits_tree *tree, struct limits_place *place, u
 /* Counts, with the memory that there is. */
 void limits_counter_add(struct limits_tree *tree, struct limits_counter *counter, struct limits_allowance allowance,
                         uint64_t n, int64_t now_ms);
+
+/* -- other machines (limits/share.c) -- */
+
+/* What they have counted, so far as it still counts at that time. */
+uint64_t limits_away_count(const struct limits_counter *counter, int64_t at_ms);
+/* How many of them have counted something that still counts. */
+unsigned limits_away_machines(const struct limits_counter *counter, int64_t at_ms);
+/* When the next entry after `at_ms` counts no more; LIMITS_NEVER: there is none. */
+int64_t limits_away_change(const struct limits_counter *counter, int64_t at_ms);
+void limits_away_free(struct limits_tree *tree, struct limits_counter *counter);
+void limits_share_changed(struct limits_tree *tree, struct limits_place *place);

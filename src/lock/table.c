@@ -13,9 +13,10 @@
 #define QUEUE (1u << LOCK_QUEUE)
 #define DELIVERY (1u << LOCK_DELIVERY)
 #define DIRECTORY (1u << LOCK_DIRECTORY)
+#define SHARE (1u << LOCK_SHARE)
 #define FILES (QUEUE | DIRECTORY)     /* open files, where Landlock lets them */
-#define SOCKETS (SMTPD | DELIVERY)    /* talk to strangers */
-#define ROLES (SMTPD | QUEUE | DELIVERY | DIRECTORY)
+#define SOCKETS (SMTPD | DELIVERY | SHARE) /* talk to others than us */
+#define ROLES (SMTPD | QUEUE | DELIVERY | DIRECTORY | SHARE)
 #define SUPERVISOR (1u << LOCK_SUPERVISOR)
 #define SANITIZED (LOCK_SANITIZED ? ROLES : 0)
 #define UNSANITIZED (LOCK_SANITIZED ? 0 : ROLES)
@@ -27,6 +28,8 @@
 #define ALLOW_IF(name, roles, ...) { SCMP_SYS(name), (roles), RULE_ALLOW, 1, { __VA_ARGS__ } }
 #define ALLOW_IF2(name, roles, ...) { SCMP_SYS(name), (roles), RULE_ALLOW, 2, { __VA_ARGS__ } }
 #define REFUSE(name, roles) { SCMP_SYS(name), (roles), RULE_REFUSE, 0, { { 0 } } }
+#define REFUSE_IF(name, roles, ...) { SCMP_SYS(name), (roles), RULE_REFUSE, 1, { __VA_ARGS__ } }
+#define REFUSE_IF2(name, roles, ...) { SCMP_SYS(name), (roles), RULE_REFUSE, 2, { __VA_ARGS__ } }
 #define DENY(name) { SCMP_SYS(name), SUPERVISOR, RULE_DENY, 0, { { 0 } } }
 #define DENY_UNSANITIZED(name) { SCMP_SYS(name), LOCK_SANITIZED ? 0 : SUPERVISOR, RULE_DENY, 0, { { 0 } } }
 
@@ -80,6 +83,14 @@ const struct lock_call lock_table[] = {
     ALLOW_IF2(socket, DELIVERY, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
     ALLOW_IF2(socket, DELIVERY, EQUALS(0, AF_NETLINK), EQUALS(2, 0 /* NETLINK_ROUTE: our own addresses */)),
     ALLOW(sendfile, DELIVERY),
+
+    /* share connects to Redis, by an address or by a socket of this machine, and to nothing by a name */
+    ALLOW(connect, SHARE), ALLOW_IF2(socket, SHARE, EQUALS(0, AF_INET), MASKED(1, TYPE_MASK, SOCK_STREAM)),
+    ALLOW_IF2(socket, SHARE, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_STREAM)),
+    ALLOW_IF2(socket, SHARE, EQUALS(0, AF_UNIX), MASKED(1, TYPE_MASK, SOCK_STREAM)),
+    /* getaddrinfo(3) of what is an address already asks which ones we have; without an answer it does, too */
+    REFUSE_IF(socket, SHARE, EQUALS(0, AF_NETLINK)), REFUSE_IF2(socket, SHARE, EQUALS(0, AF_INET), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
+    REFUSE_IF2(socket, SHARE, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
 
     /* the queue's control socket */
     ALLOW_IF2(socket, QUEUE, EQUALS(0, AF_UNIX), MASKED(1, TYPE_MASK, SOCK_STREAM)), ALLOW(listen, QUEUE),

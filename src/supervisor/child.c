@@ -23,6 +23,7 @@ static const struct {
     { ROLE_SMTPD, ROLE_DIRECTORY },
     { ROLE_DELIVERY, ROLE_QUEUE },
     { ROLE_DIRECTORY, ROLE_QUEUE },
+    { ROLE_SHARE, ROLE_DIRECTORY },
 };
 
 static void on_again(struct loop_timer *timer)

@@ -374,6 +374,8 @@ void plan_compare(const struct plan *now, const struct plan *then, struct conf_f
         if (!span_eq(*fixed[i].old, *fixed[i].new))
             conf_fault_at(then->conf, fixed[i].new, faults, "%s: only a restart can change this (it is \"%.*s\")",
                           fixed[i].name, SPAN_ARGS(*fixed[i].old));
+    if (!span_eq(now->settings->share.redis, then->settings->share.redis))
+        conf_fault_at(then->conf, &then->settings->share.redis, faults, "share.redis: only a restart can change this");
     if (a->locks != b->locks)
         conf_fault_at(then->conf, &b->locks, faults, "locks: only a restart can change this");
     compare_accounts(now, then, faults);

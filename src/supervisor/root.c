@@ -22,6 +22,7 @@ static const struct conf_directive rows[] = {
               "longest *.domain, then *. Without one, the domain's MX records tell.",
       .section = &delivery_route_section },
     { "dns", CONF_SECTION, AT(dns), .help = "Whom we ask where mail goes.", .section = &net_dns_section },
+    { "share", CONF_SECTION, AT(share), .help = "Several machines that count their limits together.", .section = &share_settings_section },
     { 0 }
 };
 const struct conf_section root_section = { rows, sizeof(struct root_settings), NULL };

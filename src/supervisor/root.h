@@ -7,6 +7,7 @@
 #include "policy/local.h"
 #include "policy/settings.h"
 #include "queue/settings.h"
+#include "share/settings.h"
 #include "smtpd/settings.h"
 
 struct root_settings {
@@ -20,6 +21,7 @@ struct root_settings {
     struct delivery_settings delivery;
     struct conf_list routes; /* of struct delivery_route */
     struct net_dns_settings dns;
+    struct share_settings share;
 };
 
 extern const struct conf_section root_section;

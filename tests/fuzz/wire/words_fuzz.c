@@ -1,6 +1,7 @@
 /* Every message between processes, as octets from anywhere: what is read of it lies inside it, and written again it is the
  * same octets. First octet: which of them. */
 #include "fuzz.h"
+#include "wire/directory_share.h"
 #include "wire/queue_delivery.h"
 #include "wire/queue_directory.h"
 #include "wire/smtpd_directory.h"
@@ -127,6 +128,20 @@ static void stayers(struct buf *again)
     require(span_starts(body, buf_span(again)));
 }
 
+static void shared(struct buf *again)
+{
+    struct wire_reader reader = wire_read(body);
+    struct share_other one;
+    while (reader.left.n && share_other_get(&reader, &one)) {
+        inside(one.machine);
+        inside(one.node.key);
+        inside(one.node.value);
+        require(one.machine.n > 0 && one.node.key.n > 0 && one.node.value.n <= WIRE_SHARE_VALUE_MAX);
+        share_other_put(again, &one);
+    }
+    require(span_starts(body, buf_span(again)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const words[])(struct buf *again) = {
@@ -138,7 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         word_tell_mechanisms, word_supervisor_settings, word_supervisor_listener, word_supervisor_peer,
         word_supervisor_tickets, word_supervisor_failed, writer_recipients, outcome_recipients, word_supervisor_who,
         word_supervisor_who_is, word_backlog_levels, word_backlog_stay, levels, stayers,
-        word_ask_count, word_ask_undo, word_tell_count, word_tell_counted, word_backlog_notice,
+        word_ask_count, word_ask_undo, word_tell_count, word_tell_counted, word_backlog_notice, shared,
     };
     struct choices choices = choices_of(data, size);
     uint8_t which = choose_below(&choices, ARRAY_LEN(words));

@@ -1,4 +1,5 @@
 /* Every word between processes: there and back, and every shorter prefix is refused. */
+#include "wire/directory_share.h"
 #include "wire/queue_delivery.h"
 #include "wire/smtpd_directory.h"
 #include "wire/smtpd_queue.h"
@@ -173,10 +174,34 @@ static void test_who(void **state)
     CHECK_PREFIXES(supervisor_who_is, buf_span(&buf), false);
 }
 
+static void test_shared(void **state)
+{
+    AUTO(buf_done) struct buf entries = BUF_EMPTY(10000), buf = BUF_EMPTY(10000);
+    struct share_other other = { SPAN("mx1"), 77, { SPAN("\1anna"), SPAN("windows") } }, back;
+    struct share_nodes nodes;
+    share_other_put(&entries, &other);
+    share_nodes_put(&buf, &(struct share_nodes){ true, 1, buf_span(&entries) });
+    assert_true(share_nodes_get(buf_span(&buf), &nodes));
+    assert_true(nodes.more && nodes.count == 1);
+    struct wire_reader reader = wire_read(nodes.entries);
+    assert_true(share_other_get(&reader, &back) && wire_end(&reader));
+    assert_span(back.machine, "mx1");
+    assert_span(back.node.key, "\1anna");
+    assert_span(back.node.value, "windows");
+    assert_int_equal(back.age_ms, 77);
+    for (size_t n = 0; n < nodes.entries.n; n++) {
+        reader = wire_read(span_head(nodes.entries, n));
+        assert_false(share_other_get(&reader, &back));
+    }
+    buf_clear(&buf);
+    share_nodes_put(&buf, &(struct share_nodes){ false, WIRE_SHARE_NODES_MAX + 1, SPAN_NONE });
+    assert_false(share_nodes_get(buf_span(&buf), &nodes));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_grant), cmocka_unit_test(test_held), cmocka_unit_test(test_enqueue),
                                         cmocka_unit_test(test_outcome), cmocka_unit_test(test_questions), cmocka_unit_test(test_signatures),
-                                        cmocka_unit_test(test_settings), cmocka_unit_test(test_who) };
+                                        cmocka_unit_test(test_settings), cmocka_unit_test(test_who), cmocka_unit_test(test_shared) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
