@@ -7,13 +7,13 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libunbound-dev libsqlite3-dev libfyaml-dev
   libjansson-dev libsodium-dev libgsasl-dev libcrypt-dev libxxhash-dev libidn2-dev
-  libseccomp-dev libhiredis-dev"
+  libseccomp-dev libhiredis-dev libpq-dev"
 count="strace valgrind"
 test="libcmocka-dev mandoc python3-pytest python3-pytest-timeout
   python3-pytest-xdist curl swaks gsasl libnet-ssleay-perl libmailtools-perl
   libauthen-sasl-perl libio-socket-ssl-perl msmtp nsd ca-certificates openssl git git-email nodejs
   node-nodemailer systemd iproute2 php-cli bsd-mailx s-nail opendkim opendkim-tools rspamd
-  python3-milter redis-server $count"
+  python3-milter redis-server postgresql $count"
 servers="postfix dovecot-core dovecot-lmtpd"
 
 case "${1:-build}" in

@@ -2,6 +2,7 @@
 #include "cli/account_priv.h"
 #include "cli/common.h"
 #include "conf/parse.h"
+#include "directory/postgres.h"
 #include "directory/settings.h"
 #include "wire/smtpd_directory.h"
 #include <pwd.h>
@@ -157,6 +158,7 @@ static const struct account_verb *verb_find(const struct account_group *group, c
 /* The database and who shall own it, out of the settings. */
 struct place {
     struct buf path;
+    struct buf postgresql; /* where the accounts are shared; or empty */
     struct buf above;  /* state-dir, where the database lies in its usual place; made when missing */
     struct buf folder; /* the database's there, the same */
     int owner, group;  /* -1: whoever runs this */
@@ -189,6 +191,7 @@ static bool place_from_settings(struct place *place, const char *file, struct se
     if (ok) {
         const struct directory_root *root = conf_values(conf);
         directory_database_path(root, &place->path);
+        buf_add(&place->postgresql, root->accounts.postgresql);
         *ret_wish = (struct secret_wish){ root->accounts.store != DIRECTORY_STORE_SCRAM, root->accounts.store != DIRECTORY_STORE_HASH,
                                           (uint32_t)root->accounts.scram_iterations };
         if (!root->accounts.database.n) {
@@ -239,6 +242,58 @@ static void say_who(struct accounts *accounts)
         accounts_set_who(accounts, buf_span(&who));
 }
 
+/* -- accounts that several machines share -- */
+
+struct pushing {
+    struct postgres *postgres;
+    int64_t revision;
+    size_t n;
+};
+
+static bool push(void *arg, const char *table, const char *key, const char *row)
+{
+    struct pushing *pushing = arg;
+    pushing->n++;
+    return postgres_put(pushing->postgres, table, key, row, pushing->revision);
+}
+
+/* What the verb did, there as here; `first`: and all that was here before. */
+static bool push_all(struct account_call *call, struct postgres *postgres, const char *id, int64_t revision, bool first)
+{
+    struct pushing pushing = { postgres, revision + 1, 0 };
+    if (!accounts_hold_is_good(call->accounts))
+        return accounts_release(call->accounts, false) != STATUS_OK; /* the verb wanted it so */
+    bool good = accounts_rows_changed(call->accounts, first, push, &pushing) == STATUS_OK &&
+                accounts_rows_set_state(call->accounts, id, revision + (pushing.n > 0)) == STATUS_OK &&
+                postgres_commit(postgres, pushing.n ? revision + 1 : 0);
+    return accounts_release(call->accounts, good) == STATUS_OK;
+}
+
+/* All or nothing, and only with PostgreSQL: what is here is its copy. */
+static int run_shared(struct account_call *call, const struct account_verb *verb, struct place *place)
+{
+    AUTO(buf_done) struct buf why = BUF_EMPTY(1024), id = BUF_EMPTY(65);
+    AUTO(buf_wipe) struct buf where = BUF_EMPTY(4096);
+    int64_t revision = 0;
+    bool changed = false;
+    struct postgres *postgres = postgres_place(buf_cstr(&place->postgresql), &where, &why) ? postgres_new(buf_cstr(&where), &why) : NULL;
+    if (!postgres)
+        return common_complain("PostgreSQL, which has the accounts, is away (%s); nothing was changed", buf_cstr(&why));
+    bool good = postgres_begin(postgres, true, &id, &revision) && postgres_pull(postgres, call->accounts, buf_cstr(&id), revision, &changed);
+    int result = 1;
+    if (!good)
+        common_complain("PostgreSQL: %s; nothing was changed", postgres_why(postgres));
+    else if (accounts_hold(call->accounts) != STATUS_OK)
+        common_complain("%s", accounts_why(call->accounts));
+    else if ((result = verb->run(call)) != 0)
+        (void)!accounts_release(call->accounts, false);
+    else if (!push_all(call, postgres, buf_cstr(&id), revision, revision == 0))
+        result = common_complain("%s%s; nothing was changed", *postgres_why(postgres) ? "PostgreSQL: " : "",
+                                 *postgres_why(postgres) ? postgres_why(postgres) : accounts_why(call->accounts));
+    postgres_free(postgres);
+    return result;
+}
+
 static int run_in_place(struct account_call *call, const struct account_verb *verb, struct place *place)
 {
     const char *path = buf_cstr(&place->path);
@@ -254,7 +309,8 @@ static int run_in_place(struct account_call *call, const struct account_verb *ve
         result = 0;
     } else {
         say_who(call->accounts);
-        result = status == STATUS_OK ? verb->run(call) : open_failed(call, status, path);
+        bool shared = place->postgresql.n && verb->flags & ACCOUNT_CHANGES;
+        result = status != STATUS_OK ? open_failed(call, status, path) : shared ? run_shared(call, verb, place) : verb->run(call);
     }
     accounts_close(call->accounts);
     if (result == 0 && verb->flags & ACCOUNT_TAKES)
@@ -274,13 +330,14 @@ static int run_verb(struct account_call *call, const struct account_verb *verb)
         call->words++;
         call->word_count--;
     }
-    struct place place = { BUF_EMPTY(8192), BUF_EMPTY(8192), BUF_EMPTY(8192), -1, -1 };
+    struct place place = { BUF_EMPTY(8192), BUF_EMPTY(4096), BUF_EMPTY(8192), BUF_EMPTY(8192), -1, -1 };
     int result = 1;
     if (call->options.database)
         buf_add_str(&place.path, call->options.database);
     if (call->options.database || place_from_settings(&place, call->options.config, &call->wish))
         result = run_in_place(call, verb, &place);
     buf_done(&place.path);
+    buf_wipe(&place.postgresql);
     buf_done(&place.above);
     buf_done(&place.folder);
     return result;

@@ -79,6 +79,7 @@ int role_main(int argc, char **argv)
         [ROLE_DELIVERY] = delivery_main,
         [ROLE_DIRECTORY] = directory_main,
         [ROLE_SHARE] = share_main,
+        [ROLE_MIRROR] = mirror_main,
     };
     enum role role;
     struct stat channel;

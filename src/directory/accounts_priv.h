@@ -25,6 +25,7 @@ struct accounts {
     bool in_turn;                       /* a reading transaction is open */
     bool in_change;                     /* a changing one */
     bool is_changing;                   /* opened for changes */
+    bool is_held, hold_failed;          /* accounts_hold(): its transaction is not ended by others, who may say that it must fail */
     struct accounts_cost cost;
     char who[TREE_TEXT_MAX + 1];        /* for the audit log */
     char why[256];

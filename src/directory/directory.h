@@ -7,3 +7,5 @@
 
 /* `goniec role directory`: lives on the channel to the supervisor until told to go. Returns the exit status. */
 int directory_main(void);
+/* `goniec role mirror` (directory/mirror.c): where accounts are shared through PostgreSQL, keeps the database as that has it. */
+int mirror_main(void);

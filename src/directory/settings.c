@@ -14,6 +14,10 @@ static const struct conf_directive rows[] = {
       "The SQLite database of accounts and aliases. Made by `goniec account add`; changes hold at once. "
       "Its folder should hold nothing else: the process that checks passwords may use all of it, and no other. Default: "
       "accounts/accounts.db in `state-dir`." },
+    { "postgresql", CONF_TEXT, AT(postgresql), NULL, NULL, NULL,
+      "Accounts that several machines share: a connection string of PostgreSQL (host=192.0.2.10 dbname=goniec user=goniec password=...), or the path "
+      "of a file that holds one. Each machine keeps a copy in `database`, by which it goes on while PostgreSQL is away; `goniec account` and its like "
+      "then refuse to change anything (docs/several-machines.md). Only a restart changes it.", .flags = CONF_SECRET },
     { "password-threads", CONF_INTEGER, AT(password_threads), "auto", "0", "256",
       "Threads that check passwords; auto: one for each core that goniec may use.", .zero = "auto" },
     { "password-queue", CONF_INTEGER, AT(password_queue), "256", "1", "100000",

@@ -10,6 +10,7 @@ enum directory_store { DIRECTORY_STORE_BOTH, DIRECTORY_STORE_HASH, DIRECTORY_STO
 enum directory_notices { DIRECTORY_NOTICES_BOTH, DIRECTORY_NOTICES_SENDER, DIRECTORY_NOTICES_OPERATOR, DIRECTORY_NOTICES_NONE };
 
 struct directory_settings {
+    struct span postgresql;  /* unset: the accounts are this machine's own */
     struct span database;    /* path; unset: accounts/accounts.db in state-dir */
     int64_t password_threads; /* 0: one for each core that we may use */
     int64_t password_queue;

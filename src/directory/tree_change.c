@@ -7,11 +7,15 @@ enum status tree_begin(struct accounts *accounts)
     return accounts_change_begin(accounts, &own);
 }
 
-enum status tree_commit(struct accounts *accounts) { return accounts_change_end(accounts, true, STATUS_OK); }
+enum status tree_commit(struct accounts *accounts)
+{
+    return accounts->is_held ? STATUS_OK : accounts_change_end(accounts, true, STATUS_OK);
+}
 
 void tree_rollback(struct accounts *accounts)
 {
-    if (accounts->in_change)
+    accounts->hold_failed = accounts->is_held;
+    if (accounts->in_change && !accounts->is_held)
         (void)!accounts_change_end(accounts, true, STATUS_DENIED);
 }
 

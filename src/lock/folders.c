@@ -78,7 +78,7 @@ static int ruleset_new(const struct lock *lock, int version)
     struct ruleset attr = { .handled_fs = fs_known(version) };
     size_t size = version >= 6 ? sizeof attr : version >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, handled_net);
     /* Who connects binds as well, to an address and port 0; it cannot listen (lock/table.c). */
-    if (version >= 4 && lock->role != LOCK_DELIVERY && lock->role != LOCK_SHARE)
+    if (version >= 4 && lock->role != LOCK_DELIVERY && lock->role != LOCK_SHARE && lock->role != LOCK_MIRROR)
         attr.handled_net = NET_BIND_TCP | NET_CONNECT_TCP;
     if (version >= 6)
         attr.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;

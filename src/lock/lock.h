@@ -13,7 +13,7 @@
 #include "base/span.h"
 #include "base/status.h"
 
-enum lock_role { LOCK_SUPERVISOR, LOCK_SMTPD, LOCK_QUEUE, LOCK_DELIVERY, LOCK_DIRECTORY, LOCK_SHARE, LOCK_ROLES };
+enum lock_role { LOCK_SUPERVISOR, LOCK_SMTPD, LOCK_QUEUE, LOCK_DELIVERY, LOCK_DIRECTORY, LOCK_SHARE, LOCK_MIRROR, LOCK_ROLES };
 
 /* What may be done with a folder and all below it, or with one file. */
 enum {

@@ -14,9 +14,11 @@
 #define DELIVERY (1u << LOCK_DELIVERY)
 #define DIRECTORY (1u << LOCK_DIRECTORY)
 #define SHARE (1u << LOCK_SHARE)
-#define FILES (QUEUE | DIRECTORY)     /* open files, where Landlock lets them */
-#define SOCKETS (SMTPD | DELIVERY | SHARE) /* talk to others than us */
-#define ROLES (SMTPD | QUEUE | DELIVERY | DIRECTORY | SHARE)
+#define MIRROR (1u << LOCK_MIRROR)
+#define FILES (QUEUE | DIRECTORY | MIRROR)     /* open files, where Landlock lets them */
+#define NAMELESS (SMTPD | DELIVERY | SHARE) /* open nothing */
+#define SOCKETS (NAMELESS | MIRROR)         /* talk to others than us */
+#define ROLES (NAMELESS | FILES)
 #define SUPERVISOR (1u << LOCK_SUPERVISOR)
 #define SANITIZED (LOCK_SANITIZED ? ROLES : 0)
 #define UNSANITIZED (LOCK_SANITIZED ? 0 : ROLES)
@@ -84,13 +86,13 @@ const struct lock_call lock_table[] = {
     ALLOW_IF2(socket, DELIVERY, EQUALS(0, AF_NETLINK), EQUALS(2, 0 /* NETLINK_ROUTE: our own addresses */)),
     ALLOW(sendfile, DELIVERY),
 
-    /* share connects to Redis, by an address or by a socket of this machine, and to nothing by a name */
-    ALLOW(connect, SHARE), ALLOW_IF2(socket, SHARE, EQUALS(0, AF_INET), MASKED(1, TYPE_MASK, SOCK_STREAM)),
-    ALLOW_IF2(socket, SHARE, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_STREAM)),
-    ALLOW_IF2(socket, SHARE, EQUALS(0, AF_UNIX), MASKED(1, TYPE_MASK, SOCK_STREAM)),
+    /* share connects to Redis, mirror to PostgreSQL, by an address or by a socket of this machine, and to nothing by a name */
+    ALLOW(connect, SHARE | MIRROR), ALLOW_IF2(socket, SHARE | MIRROR, EQUALS(0, AF_INET), MASKED(1, TYPE_MASK, SOCK_STREAM)),
+    ALLOW_IF2(socket, SHARE | MIRROR, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_STREAM)),
+    ALLOW_IF2(socket, SHARE | MIRROR, EQUALS(0, AF_UNIX), MASKED(1, TYPE_MASK, SOCK_STREAM)),
     /* getaddrinfo(3) of what is an address already asks which ones we have; without an answer it does, too */
-    REFUSE_IF(socket, SHARE, EQUALS(0, AF_NETLINK)), REFUSE_IF2(socket, SHARE, EQUALS(0, AF_INET), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
-    REFUSE_IF2(socket, SHARE, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
+    REFUSE_IF(socket, SHARE | MIRROR, EQUALS(0, AF_NETLINK)), REFUSE_IF2(socket, SHARE | MIRROR, EQUALS(0, AF_INET), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
+    REFUSE_IF2(socket, SHARE | MIRROR, EQUALS(0, AF_INET6), MASKED(1, TYPE_MASK, SOCK_DGRAM)),
 
     /* the queue's control socket */
     ALLOW_IF2(socket, QUEUE, EQUALS(0, AF_UNIX), MASKED(1, TYPE_MASK, SOCK_STREAM)), ALLOW(listen, QUEUE),
@@ -103,20 +105,20 @@ const struct lock_call lock_table[] = {
     ALLOW(fallocate, FILES), ALLOW(fstatfs, FILES), ALLOW(getdents64, FILES | SANITIZED), ALLOW(flock, QUEUE), ALLOW(unlink, FILES),
     ALLOW(unlinkat, FILES), ALLOW(rename, QUEUE), ALLOW(renameat, QUEUE), ALLOW(renameat2, QUEUE), ALLOW(mkdir, QUEUE),
     ALLOW(mkdirat, QUEUE),
-    ALLOW_IF(fcntl, DIRECTORY, EQUALS(1, F_GETLK)), ALLOW_IF(fcntl, DIRECTORY, EQUALS(1, F_SETLK)),
-    ALLOW(fchmod, DIRECTORY), ALLOW(fchown, DIRECTORY), ALLOW(getcwd, FILES | SANITIZED),
+    ALLOW_IF(fcntl, DIRECTORY | MIRROR, EQUALS(1, F_GETLK)), ALLOW_IF(fcntl, DIRECTORY | MIRROR, EQUALS(1, F_SETLK)),
+    ALLOW(fchmod, DIRECTORY | MIRROR), ALLOW(fchown, DIRECTORY | MIRROR), ALLOW(rt_sigpending, MIRROR), ALLOW(rt_sigtimedwait, MIRROR), ALLOW(getcwd, FILES | SANITIZED),
 
     /* names of files: libraries look for theirs; who has none of ours finds nothing */
     ALLOW(open, FILES | SANITIZED), ALLOW(openat, FILES | SANITIZED), ALLOW(stat, FILES | SANITIZED), ALLOW(lstat, FILES | SANITIZED),
     ALLOW(newfstatat, FILES | SANITIZED), ALLOW(access, FILES | SANITIZED), ALLOW(faccessat, FILES | SANITIZED),
     ALLOW(faccessat2, FILES | SANITIZED), ALLOW(readlink, FILES | SANITIZED), ALLOW(readlinkat, FILES | SANITIZED),
     ALLOW(statx, FILES | SANITIZED),
-    REFUSE(open, SOCKETS & ~SANITIZED), REFUSE(openat, SOCKETS & ~SANITIZED), REFUSE(stat, SOCKETS & ~SANITIZED),
-    REFUSE(lstat, SOCKETS & ~SANITIZED), REFUSE(access, SOCKETS & ~SANITIZED), REFUSE(faccessat, SOCKETS & ~SANITIZED),
-    REFUSE(faccessat2, SOCKETS & ~SANITIZED), REFUSE(readlink, SOCKETS & ~SANITIZED), REFUSE(readlinkat, SOCKETS & ~SANITIZED),
-    REFUSE(statx, SOCKETS & ~SANITIZED),
-    ALLOW_IF(newfstatat, SOCKETS & ~SANITIZED, MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH)), /* fstat(3) of some C libraries */
-    { SCMP_SYS(newfstatat), SOCKETS & ~SANITIZED, RULE_REFUSE, 1, { MASKED(3, AT_EMPTY_PATH, 0) } },
+    REFUSE(open, NAMELESS & ~SANITIZED), REFUSE(openat, NAMELESS & ~SANITIZED), REFUSE(stat, NAMELESS & ~SANITIZED),
+    REFUSE(lstat, NAMELESS & ~SANITIZED), REFUSE(access, NAMELESS & ~SANITIZED), REFUSE(faccessat, NAMELESS & ~SANITIZED),
+    REFUSE(faccessat2, NAMELESS & ~SANITIZED), REFUSE(readlink, NAMELESS & ~SANITIZED), REFUSE(readlinkat, NAMELESS & ~SANITIZED),
+    REFUSE(statx, NAMELESS & ~SANITIZED),
+    ALLOW_IF(newfstatat, NAMELESS & ~SANITIZED, MASKED(3, AT_EMPTY_PATH, AT_EMPTY_PATH)), /* fstat(3) of some C libraries */
+    { SCMP_SYS(newfstatat), NAMELESS & ~SANITIZED, RULE_REFUSE, 1, { MASKED(3, AT_EMPTY_PATH, 0) } },
 
     /* sanitizers: signal stacks, and at the end a process that looks for leaks in this one */
     ALLOW(sigaltstack, SANITIZED), ALLOW(rt_sigaction, SANITIZED), ALLOW(rt_sigreturn, SANITIZED), ALLOW(ptrace, SANITIZED),

@@ -224,6 +224,14 @@ static void check_listeners(struct plan *plan, struct conf_faults *faults)
                               conf_address_text(&listen[i].address, text));
 }
 
+/* Users of files are rows of this machine alone, whose numbers the others would give again. */
+static void check_accounts(struct plan *plan, struct conf_faults *faults)
+{
+    const struct directory_settings *accounts = &plan->settings->accounts;
+    if (accounts->postgresql.n && accounts->passwd_files.n)
+        conf_fault_at(plan->conf, &accounts->postgresql, faults, "accounts.postgresql: not together with accounts.passwd-files");
+}
+
 struct plan *plan_new(const char *path, struct conf_faults *faults)
 {
     struct plan *plan = calloc(1, sizeof *plan);
@@ -246,6 +254,7 @@ struct plan *plan_new(const char *path, struct conf_faults *faults)
         read_authorities(plan, faults);
         read_dns(plan, faults);
         check_listeners(plan, faults);
+        check_accounts(plan, faults);
     }
     if (faults->count == before)
         return plan;
@@ -376,6 +385,8 @@ void plan_compare(const struct plan *now, const struct plan *then, struct conf_f
                           fixed[i].name, SPAN_ARGS(*fixed[i].old));
     if (!span_eq(now->settings->share.redis, then->settings->share.redis))
         conf_fault_at(then->conf, &then->settings->share.redis, faults, "share.redis: only a restart can change this");
+    if (!span_eq(now->settings->accounts.postgresql, then->settings->accounts.postgresql))
+        conf_fault_at(then->conf, &then->settings->accounts.postgresql, faults, "accounts.postgresql: only a restart can change this");
     if (a->locks != b->locks)
         conf_fault_at(then->conf, &b->locks, faults, "locks: only a restart can change this");
     compare_accounts(now, then, faults);

@@ -16,7 +16,8 @@ enum { LAST_MS = 10000 /* for queue and directory, when nobody has work for them
 
 static bool is_edge(const struct child *child) /* has strangers at the other end */
 {
-    return child->role != ROLE_QUEUE && child->role != ROLE_DIRECTORY && child->role != ROLE_SHARE;
+    return child->role != ROLE_QUEUE && child->role != ROLE_DIRECTORY && child->role != ROLE_SHARE &&
+           child->role != ROLE_MIRROR;
 }
 
 static bool all_are(const struct supervisor *supervisor, enum child_state state)
@@ -177,6 +178,7 @@ static bool start_children(struct supervisor *supervisor, struct conf_faults *fa
     add_children(supervisor, ROLE_DIRECTORY, 1);
     add_children(supervisor, ROLE_QUEUE, 1);
     add_children(supervisor, ROLE_SHARE, settings->share.redis.n ? 1 : 0);
+    add_children(supervisor, ROLE_MIRROR, settings->accounts.postgresql.n ? 1 : 0);
     add_children(supervisor, ROLE_DELIVERY, plan_processes(settings->delivery.processes));
     add_children(supervisor, ROLE_SMTPD, supervisor->doors->processes);
     for (unsigned i = 0; i < supervisor->child_count; i++) {

@@ -109,7 +109,7 @@ static bool close_lock(struct process *process)
 {
     static const enum lock_role roles[ROLE_COUNT] = {
         [ROLE_SMTPD] = LOCK_SMTPD, [ROLE_QUEUE] = LOCK_QUEUE, [ROLE_DELIVERY] = LOCK_DELIVERY, [ROLE_DIRECTORY] = LOCK_DIRECTORY,
-        [ROLE_SHARE] = LOCK_SHARE,
+        [ROLE_SHARE] = LOCK_SHARE, [ROLE_MIRROR] = LOCK_MIRROR,
     };
     struct lock lock = { .role = roles[process->role], .name = role_name(process->role), .log_fd = &process->log.fd };
     AUTO(buf_done) struct buf text = BUF_EMPTY(1024);

@@ -1,6 +1,6 @@
 #include "wire/supervisor.h"
 
-static const char *const names[ROLE_COUNT] = { "supervisor", "smtpd", "queue", "delivery", "directory", "web", "share" };
+static const char *const names[ROLE_COUNT] = { "supervisor", "smtpd", "queue", "delivery", "directory", "web", "share", "mirror" };
 
 const char *role_name(enum role role)
 {

@@ -30,7 +30,7 @@ enum supervisor_kind {
     SUPERVISOR_TALLY,        /* struct supervisor_tally (wire/tally.h), one descriptor; before START, to smtpd and directory */
 };
 
-enum role { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_DIRECTORY, ROLE_WEB, ROLE_SHARE, ROLE_COUNT };
+enum role { ROLE_SUPERVISOR, ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_DIRECTORY, ROLE_WEB, ROLE_SHARE, ROLE_MIRROR, ROLE_COUNT };
 const char *role_name(enum role role);                    /* "smtpd", ...; never NULL */
 MUST_CHECK bool role_parse(struct span name, enum role *ret);
 
