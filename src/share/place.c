@@ -3,6 +3,7 @@
 
 #define PORT 6379
 #define TEXT_MAX 1024
+#define PATH_MOST 107 /* octets of a socket's path, unix(7), without the NUL */
 
 static bool take_number(struct span text, unsigned most, unsigned *ret)
 {
@@ -59,10 +60,12 @@ static bool take_login(struct span text, struct share_place *ret)
 bool share_place_parse(struct span text, struct share_place *ret)
 {
     const struct span redis = SPAN("redis://"), local = SPAN("unix:");
-    *ret = (struct share_place){ BUF_EMPTY(TEXT_MAX), BUF_EMPTY(107), BUF_EMPTY(TEXT_MAX), BUF_EMPTY(TEXT_MAX), PORT, 0 };
+    *ret = (struct share_place){ BUF_EMPTY(TEXT_MAX + 1), BUF_EMPTY(PATH_MOST + 1), BUF_EMPTY(TEXT_MAX + 1), BUF_EMPTY(TEXT_MAX + 1), PORT, 0 };
+    if (text.n > TEXT_MAX)
+        return false;
     if (span_eq(span_head(text, local.n), local)) {
         struct span path = span_from(text, local.n);
-        return path.n && path.p[0] == '/' && span_find(path, '\0') == path.n && buf_add(&ret->path, path) == STATUS_OK;
+        return path.n && path.n <= PATH_MOST && path.p[0] == '/' && span_find(path, '\0') == path.n && buf_add(&ret->path, path) == STATUS_OK;
     }
     if (!span_eq(span_head(text, redis.n), redis))
         return false;

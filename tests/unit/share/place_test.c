@@ -29,6 +29,20 @@ static void test_wrong(void **state)
     }
 }
 
+static void test_length(void **state)
+{
+    for (size_t n = 100; n < 1100; n++) {
+        char text[1200] = "unix:/";
+        memset(text + 6, 'a', n - 6);
+        AUTO(share_place_done) struct share_place local, remote;
+        assert_int_equal(share_place_parse(span_of(text, n), &local), n - 5 <= 107);
+        assert_true(n - 5 > 107 || strlen(buf_cstr(&local.path)) == n - 5);
+        memcpy(text, "redis://", 8);
+        assert_int_equal(share_place_parse(span_of(text, n), &remote), n <= 1024);
+        assert_true(n > 1024 || strlen(buf_cstr(&remote.host)) == n - 8);
+    }
+}
+
 static void test_machine(void **state)
 {
     assert_true(share_machine_is_good(SPAN("mail-1.example.org")));
@@ -40,6 +54,6 @@ static void test_machine(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_wrong), cmocka_unit_test(test_machine) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_wrong), cmocka_unit_test(test_length), cmocka_unit_test(test_machine) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
