@@ -15,6 +15,8 @@ struct role_state {
     struct process process;
     struct conf *conf;
     struct buf place, path, folder;
+    struct buf files[POSTGRES_FILES_MOST]; /* that connecting reads */
+    unsigned file_count;
     struct loop_timer tick;
     struct postgres *postgres; /* NULL: away */
     struct accounts *accounts; /* NULL: not open */
@@ -86,7 +88,14 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(timer, good ? LOOK_MS : AGAIN_MS);
 }
 
-/* The accounts' folder, and connections; what stands in PostgreSQL is what stands there, too. */
+static void on_file(void *arg, struct span path)
+{
+    struct role_state *state = arg;
+    if (state->file_count < POSTGRES_FILES_MOST && buf_add(&state->files[state->file_count], path) == STATUS_OK)
+        state->file_count++;
+}
+
+/* The accounts' folder, connections and what they are proven with; what stands in PostgreSQL is what stands there, too. */
 static bool on_lock(void *arg, struct lock *lock)
 {
     struct role_state *state = arg;
@@ -96,6 +105,9 @@ static bool on_lock(void *arg, struct lock *lock)
     directory_database_folder(root_of(state), &state->folder);
     directory_database_path(root_of(state), &state->path);
     lock_allow(lock, buf_cstr(&state->folder), LOCK_MAY_READ | LOCK_MAY_WRITE);
+    postgres_files(buf_cstr(&state->place), on_file, state);
+    for (unsigned i = 0; i < state->file_count; i++)
+        lock_allow(lock, buf_cstr(&state->files[i]), LOCK_MAY_READ);
     return root_of(state)->common.locks;
 }
 
@@ -117,6 +129,8 @@ int mirror_main(void)
 {
     static const struct process_orders orders = { .settings = on_settings, .lock = on_lock, .start = on_hold, .reload = on_hold, .drain = on_drain };
     struct role_state state = { .place = BUF_EMPTY(4096), .path = BUF_EMPTY(8192), .folder = BUF_EMPTY(8192) };
+    for (unsigned i = 0; i < POSTGRES_FILES_MOST; i++)
+        state.files[i] = BUF_EMPTY(4096);
     if (process_init(&state.process, ROLE_MIRROR, &orders, &state) != STATUS_OK)
         return 1;
     loop_timer_init(state.process.loop, &state.tick, on_tick);
@@ -128,6 +142,8 @@ int mirror_main(void)
     buf_wipe(&state.place);
     buf_done(&state.path);
     buf_done(&state.folder);
+    for (unsigned i = 0; i < POSTGRES_FILES_MOST; i++)
+        buf_done(&state.files[i]);
     process_done(&state.process);
     return exit_status;
 }

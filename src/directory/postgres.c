@@ -9,6 +9,7 @@
 
 #define PLACE_MAX 4096
 #define PATIENCE_S "3"
+#define ADDRESSES_MOST 8
 
 struct postgres {
     PGconn *connection;
@@ -27,27 +28,55 @@ static void close_fd(int *fd)
         close(*fd);
 }
 
-/* Libraries look up names; this process cannot, later. */
-static void add_address(struct buf *place)
+static void options_done(PQconninfoOption **options) { PQconninfoFree(*options); }
+
+/* NULL: it is not there, or empty. */
+static const char *value_of(const PQconninfoOption *options, const char *keyword)
 {
-    char *error = NULL;
-    const char *host = NULL;
-    bool has_address = false;
+    for (const PQconninfoOption *option = options; option && option->keyword; option++)
+        if (strcmp(option->keyword, keyword) == 0)
+            return option->val && *option->val ? option->val : NULL;
+    return NULL;
+}
+
+/* The host's addresses, to be tried in turn; what comes later in such a string holds. */
+static void add_addresses(struct buf *place, const char *host)
+{
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+    AUTO(buf_done) struct buf hosts = BUF_EMPTY(PLACE_MAX), addresses = BUF_EMPTY(PLACE_MAX);
     char address[64];
-    PQconninfoOption *options = PQconninfoParse(buf_cstr(place), &error);
-    for (PQconninfoOption *option = options; option && option->keyword; option++) {
-        if (strcmp(option->keyword, "host") == 0)
-            host = option->val;
-        has_address |= strcmp(option->keyword, "hostaddr") == 0 && option->val && *option->val;
+    if (strpbrk(host, "'\\") || getaddrinfo(host, NULL, &hints, &found) != 0)
+        return;
+    unsigned n = 0;
+    for (const struct addrinfo *at = found; at && n < ADDRESSES_MOST; at = at->ai_next) {
+        if (getnameinfo(at->ai_addr, at->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST) != 0)
+            continue;
+        buf_printf(&hosts, "%s%s", n ? "," : "", host);
+        buf_printf(&addresses, "%s%s", n++ ? "," : "", address);
     }
-    if (host && host[0] != '/' && !strchr(host, ',') && !has_address && getaddrinfo(host, NULL, &hints, &found) == 0) {
-        if (getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST) == 0 && strstr(buf_cstr(place), "://") == NULL)
-            buf_printf(place, " hostaddr=%s", address);
-        freeaddrinfo(found);
+    freeaddrinfo(found);
+    if (n && !hosts.failed && !addresses.failed)
+        buf_printf(place, " host='%s' hostaddr=%s", buf_cstr(&hosts), buf_cstr(&addresses));
+}
+
+/* Libraries look up names; this process cannot, later. */
+static void look_up(struct buf *place)
+{
+    AUTO(options_done) PQconninfoOption *options = PQconninfoParse(buf_cstr(place), NULL);
+    const char *host = value_of(options, "host");
+    if (host && host[0] != '/' && !strchr(host, ',') && !value_of(options, "hostaddr") && !strstr(buf_cstr(place), "://"))
+        add_addresses(place, host);
+}
+
+void postgres_files(const char *place, void (*on_file)(void *arg, struct span path), void *arg)
+{
+    static const char *const keywords[] = { "sslrootcert", "sslcrl", "sslcert", "sslkey", "passfile" };
+    AUTO(options_done) PQconninfoOption *options = PQconninfoParse(place, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
+        const char *path = value_of(options, keywords[i]);
+        if (path && path[0] == '/')
+            on_file(arg, span_str(path));
     }
-    PQconninfoFree(options);
-    PQfreemem(error);
 }
 
 bool postgres_place(const char *setting, struct buf *ret, struct buf *why)
@@ -63,7 +92,7 @@ bool postgres_place(const char *setting, struct buf *ret, struct buf *why)
     } else if (buf_add_str(ret, setting) != STATUS_OK) {
         return false;
     }
-    add_address(ret);
+    look_up(ret);
     return true;
 }
 

@@ -11,9 +11,12 @@
 
 struct postgres;
 
-/* Adds the connection string: the setting itself or, if that is an absolute path, what stands in that file, with the host's address where it has
+/* Adds the connection string: the setting itself or, if that is an absolute path, what stands in that file, with the host's addresses where it has
  * a name. False: `why` says it. */
 MUST_CHECK bool postgres_place(const char *setting, struct buf *ret, struct buf *why);
+#define POSTGRES_FILES_MOST 5
+/* The files, by absolute paths, that connecting reads: certificates, their key, passwords; at most POSTGRES_FILES_MOST. */
+void postgres_files(const char *place, void (*on_file)(void *arg, struct span path), void *arg);
 /* NULL: `why` says it. */
 struct postgres *postgres_new(const char *place, struct buf *why);
 void postgres_free(struct postgres *postgres); /* what was begun and not ended is undone */

@@ -38,10 +38,10 @@ class Postgres:
                        capture_output=True, cwd=self.folder, **as_nobody())
         self.place = f"host=127.0.0.1 port={self.port} dbname=postgres user=goniec sslmode=disable"
 
-    def start(self):
+    def start(self, *options):
         with open(self.folder.parent / "postgres.out", "ab") as out:
             self.process = subprocess.Popen([BIN / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-k", self.folder, "-c", "fsync=off",
-                                             "-c", "listen_addresses=127.0.0.1"], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.folder,
+                                             "-c", "listen_addresses=127.0.0.1", *options], stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.folder,
                                             start_new_session=True, **as_nobody())
         wait_for("PostgreSQL", lambda: subprocess.run([BIN / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]).returncode == 0)
         return self
@@ -181,3 +181,35 @@ def test_what_somebody_wrote_there_that_is_no_row_is_told(make, postgres):
     assert may_log_in(a, ANNA)
     postgres.say("DELETE FROM goniec_rows WHERE row = 'no json'")
     a.wait_event("accounts-together")
+
+
+def certify(folder):
+    """A certificate for localhost, and who vouches for it: their paths."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=ours", "-keyout", "ca.key", "-out", "ca.crt")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")
+    (folder / "san").write_text("subjectAltName=DNS:localhost\n")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san", "-out", "server.crt")
+    for name in ("server.key", "server.crt"):
+        (folder / name).chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(folder / name, pwd.getpwnam("nobody").pw_uid, -1)
+    return folder / "ca.crt"
+
+
+def test_postgresql_is_who_it_should_be(tmp_path, postgres, make):
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o755)
+    ca = certify(folder)
+    other = tmp_path / "other"
+    other.mkdir(mode=0o755)
+    postgres.stop()
+    postgres.start("-c", "ssl=on", "-c", f"ssl_cert_file={folder / 'server.crt'}", "-c", f"ssl_key_file={folder / 'server.key'}")
+    place = f"host=localhost port={postgres.port} dbname=postgres user=goniec sslmode=verify-full sslrootcert="
+    a, b = make([(ANNA, "secret")], place + str(ca)), make(place=place + str(ca))
+    wait_for("Anna on the other machine", lambda: may_log_in(b, ANNA))
+    a.run("account", "add", BOB, "--password-stdin", stdin="secret\n")
+    wait_for("Bob on the other machine", lambda: may_log_in(b, BOB))
+    stranger = make(place=place + str(certify(other)))
+    assert "certificate verify failed" in stranger.wait_event("accounts-alone")[0]["why"]
