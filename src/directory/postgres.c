@@ -1,4 +1,5 @@
 #include "directory/postgres.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
 #include <netdb.h>
@@ -105,6 +106,29 @@ static bool failed(struct postgres *postgres, const char *doing)
     return false;
 }
 
+struct doubt {
+    struct buf *why;
+    bool any;
+};
+
+static void look_at(void *arg, struct span path)
+{
+    struct doubt *doubt = arg;
+    AUTO(close_fd) int fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0 || doubt->any)
+        return;
+    doubt->any = true;
+    buf_printf(doubt->why, "accounts.postgresql: %.*s cannot be read: %s", SPAN_ARGS(path), strerror(errno));
+}
+
+/* The library's own words for a certificate that it cannot read (15.18) may be whatever lies in its memory. */
+static bool has_files(const char *place, struct buf *why)
+{
+    struct doubt doubt = { why, false };
+    postgres_files(place, look_at, &doubt);
+    return !doubt.any;
+}
+
 static void result_done(PGresult **result) { PQclear(*result); }
 
 static bool run(struct postgres *postgres, const char *sql, const char *doing)
@@ -120,7 +144,7 @@ struct postgres *postgres_new(const char *place, struct buf *why)
 {
     const char *const names[] = { "dbname", "connect_timeout", "gssencmode", "tcp_user_timeout", "client_encoding", NULL };
     const char *const values[] = { place, PATIENCE_S, "disable", "5000", "UTF8", NULL };
-    struct postgres *postgres = calloc(1, sizeof *postgres);
+    struct postgres *postgres = has_files(place, why) ? calloc(1, sizeof *postgres) : NULL;
     if (!postgres)
         return NULL;
     postgres->connection = PQconnectdbParams(names, values, 1);

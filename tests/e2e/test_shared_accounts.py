@@ -213,3 +213,5 @@ def test_postgresql_is_who_it_should_be(tmp_path, postgres, make):
     wait_for("Bob on the other machine", lambda: may_log_in(b, BOB))
     stranger = make(place=place + str(certify(other)))
     assert "certificate verify failed" in stranger.wait_event("accounts-alone")[0]["why"]
+    alone = make(place=place + "/nowhere/ca.crt")
+    assert "/nowhere/ca.crt cannot be read" in alone.wait_event("accounts-alone")[0]["why"]
