@@ -236,19 +236,24 @@ static const struct item *decide(const struct limits_tree *tree, struct items *i
     return tightest;
 }
 
-/* When there is room for `n`, by what was counted here and elsewhere. */
-static int64_t clear_of_item(const struct item *item, uint64_t n, int64_t now_ms)
+/* When there is room for `n` beside what the other machines counted. */
+static int64_t clear_beside(const struct item *item, uint64_t n, int64_t now_ms)
 {
     struct limits_allowance allowance = allowance_of(item->rule);
     int64_t best = LIMITS_NEVER;
-    if (!item->counter->away)
-        return limits_window_clear(&item->counter->window, allowance, n, now_ms);
     for (int64_t at_ms = now_ms; at_ms < best; at_ms = limits_away_change(item->counter, at_ms)) {
         uint64_t away = limits_away_count(item->counter, at_ms);
         allowance.amount = item->rule->amount - MIN(away, item->rule->amount);
         best = MIN(best, MAX(at_ms, limits_window_clear(&item->counter->window, allowance, n, now_ms)));
     }
     return best;
+}
+
+static inline int64_t clear_of_item(const struct item *item, uint64_t n, int64_t now_ms)
+{
+    if (item->counter->away)
+        return clear_beside(item, n, now_ms);
+    return limits_window_clear(&item->counter->window, allowance_of(item->rule), n, now_ms);
 }
 
 /* When `n` may pass all rules: no window lets less through later than now. */
@@ -288,10 +293,9 @@ static uint64_t room_at(const struct items *items, int64_t at_ms)
         const struct item *item = &items->of[i];
         if (!is_enforced(item->rule))
             continue;
-        uint64_t here = !item->counter || limits_counter_is_level(item->counter)
-                            ? room_of(item, at_ms)
-                            : room_beside(item, limits_window_room_at(&item->counter->window, allowance_of(item->rule), at_ms), at_ms);
-        room = MIN(room, here);
+        bool is_window = item->counter && !limits_counter_is_level(item->counter);
+        uint64_t here = is_window ? limits_window_room_at(&item->counter->window, allowance_of(item->rule), at_ms) : room_of(item, at_ms);
+        room = MIN(room, is_window && item->counter->away ? room_beside(item, here, at_ms) : here);
     }
     return room;
 }

@@ -7,15 +7,17 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import smtplib
 import socket
 import ssl
+import subprocess
 
 import pytest
 
 from dns import Nsd
-from house import House, Sink, wait_for
+from house import ROOT, House, Sink, wait_for
 
 ANNA = "anna@example.org"
 MESSAGE = f"From: {ANNA}\r\nSubject: test\r\n\r\nbody\r\n"
@@ -152,6 +154,31 @@ def test_a_guesser_waits_and_the_owner_does_not(tmp_path, sink):
         clients = figures(house)
         assert (clients["attacks"], clients["logins_failed"], clients["logins_slowed"], clients["logins"]) == (1, 5, 41, 1)
         assert "PASSWORDS ARE BEING GUESSED: 1 attacks" in house.run("status").stdout
+
+
+def banned(log):
+    """Whom the filter for fail2ban finds in it, as fail2ban would read it: without the time, which its datepattern takes away."""
+    rules = dict(re.findall(r"^(\w+) = (.*)$", (ROOT / "packaging/fail2ban/goniec.conf").read_text(), re.M))
+    if shutil.which("fail2ban-regex"):
+        out = subprocess.run(["fail2ban-regex", "-o", "<ip>", log, ROOT / "packaging/fail2ban/goniec.conf"], capture_output=True, text=True, check=True)
+        real = [line for line in out.stdout.splitlines() if line]
+    date = re.compile(re.sub("%%([YmdHMS])", r"\\d+", rules["datepattern"]).replace("%%z", "Z"))
+    rule = re.compile(rules["failregex"].replace("<HOST>", "([0-9a-f.:]+)"))
+    found = [match[1] for line in log.read_text().splitlines() if (cut := date.match(line)) and (match := rule.match(line[cut.end():]))]
+    if shutil.which("fail2ban-regex"):
+        assert real == found
+    return found
+
+
+def test_fail2ban_finds_the_guesser_and_nobody_else(tmp_path, sink):
+    house = strangers(tmp_path, sink)
+    port = house.ports["submission"]
+    with house:
+        log_in_once(port, "127.0.7.5", "guess")
+        log_in_once(port, "127.0.8.8", "secret")
+        log_in_once(port, "127.0.7.6", "guess", '","client":"127.0.8.8","x":"')
+        house.wait_event("login-failed", count=2)
+        assert banned(house.log_file) == ["127.0.7.5", "127.0.7.6"]
 
 
 def test_where_the_owner_has_been_he_gets_in(tmp_path, sink):
