@@ -17,7 +17,9 @@ import pytest
 from house import ROOT, House, Process, binary, wait_for
 from role import Role
 
-ROLES = ("smtpd", "queue", "delivery", "directory")
+ROLES = ("smtpd", "queue", "delivery", "directory", "share", "mirror")
+WHERE_SET = {"share": {"share": {"redis": "redis://127.0.0.1:9"}}, # nobody is there; they wait for him behind their locks
+             "mirror": {"accounts": {"postgresql": "host=127.0.0.1 port=9 dbname=goniec sslmode=disable"}}}
 HAS_PROBE = b"GONIEC_PROBE" in pathlib.Path(binary()).read_bytes()
 SANITIZED = b"__asan_init" in pathlib.Path(binary()).read_bytes()
 needs_probe = pytest.mark.skipif(not HAS_PROBE, reason="built without -Dprobe=true")
@@ -52,7 +54,7 @@ def settings(folder):
 
 def outcome(folder, role, thing, path=None, port=0):
     """Lets a process of the role try it. ENDED, or the errno that it got."""
-    process = Role(role, folder, settings(folder),
+    process = Role(role, folder, {**settings(folder), **WHERE_SET.get(role, {})},
                    {"GONIEC_PROBE": thing, "GONIEC_PROBE_PATH": str(path or "/etc/passwd"), "GONIEC_PROBE_PORT": str(port)})
     wait_for("the attempt", lambda: process.events("probe") or process.process.poll() is not None)
     said = process.events("probe")
